@@ -1,0 +1,133 @@
+"""Money: exact amounts, one rounding, splits that always add up.
+
+Sources: ISO 4217 for exponents; SEMANTICS "Rounding and splitting" (half away from zero by default, largest remainder).
+Exact intermediate values are `fractions.Fraction`: a price is multiplied first, divided last, once, and rounded once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Context, Decimal, localcontext
+from enum import StrEnum
+from fractions import Fraction
+
+from tallystick.kernel.currencies import EXPONENTS
+from tallystick.kernel.errors import Invalid
+
+MAX_INTEGER_DIGITS = 15
+"""Amounts stay below 10^15 in their major unit; the database checks the same bound."""
+
+EXACT_SCALE = 18
+"""Decimals kept when an exact value is stored beside its rounded one."""
+
+_WIDE = Context(prec=60)
+
+
+class Rounding(StrEnum):
+    """How a line is rounded at its currency's exponent; a setting per currency or entity."""
+
+    HALF_AWAY = "half_away"
+    HALF_EVEN = "half_even"
+    UP = "up"
+    DOWN = "down"
+
+
+def exponent(currency: str) -> int:
+    """Minor digits of an ISO 4217 currency (USD 2, JPY 0, KWD 3). Raises `Invalid` for an unknown code."""
+    try:
+        return EXPONENTS[currency]
+    except KeyError:
+        raise Invalid.field("currency", "is not an ISO 4217 currency code", code="unknown_currency") from None
+
+
+def round_fraction(value: Fraction, scale: int, mode: Rounding = Rounding.HALF_AWAY) -> Decimal:
+    """`value` as a Decimal with exactly `scale` decimals. `UP` and `DOWN` are away from and towards zero."""
+    numerator, denominator = abs(value.numerator) * 10**scale, value.denominator
+    quotient, rest = divmod(numerator, denominator)
+    twice = 2 * rest
+    if rest and (
+        mode is Rounding.UP
+        or (mode is Rounding.HALF_AWAY and twice >= denominator)
+        or (
+            mode is Rounding.HALF_EVEN
+            and (twice > denominator or (twice == denominator and quotient % 2 == 1))
+        )
+    ):
+        quotient += 1
+    signed = -quotient if value < 0 else quotient
+    return Decimal(signed).scaleb(-scale, _WIDE)
+
+
+def round_money(value: Fraction, currency: str, mode: Rounding = Rounding.HALF_AWAY) -> Decimal:
+    """The one rounding of a line: to the currency's minor unit."""
+    return round_fraction(value, exponent(currency), mode)
+
+
+def exact_decimal(value: Fraction) -> tuple[Decimal, bool]:
+    """`value` to 18 decimals, and whether digits were cut to get there (SEMANTICS: "says when it was cut")."""
+    scaled = value.numerator * 10**EXACT_SCALE
+    cut = scaled % value.denominator != 0
+    return round_fraction(value, EXACT_SCALE, Rounding.DOWN), cut
+
+
+def split(total: Decimal, weights: Sequence[Fraction | Decimal | int], scale: int) -> list[Decimal]:
+    """Parts of `total` in proportion to `weights`, each with `scale` decimals, adding up to `total` exactly.
+
+    Largest remainder, ties to the first. A negative total splits like its absolute value. Weights may not be negative;
+    all-zero weights are an error, because any answer would be arbitrary. `total` must itself have at most `scale` decimals.
+    """
+    exact = [Fraction(weight) for weight in weights]
+    if any(weight < 0 for weight in exact):
+        raise ValueError("weights must not be negative")
+    whole = sum(exact, Fraction(0))
+    if whole == 0:
+        raise ValueError("cannot split over weights that are all zero")
+    units = Fraction(total) * 10**scale
+    if units.denominator != 1:
+        raise ValueError("the total has more decimals than its parts may have")
+    sign, magnitude = (-1 if units < 0 else 1), abs(int(units))
+    shares = [magnitude * weight / whole for weight in exact]
+    floors = [share.numerator // share.denominator for share in shares]
+    left = magnitude - sum(floors)
+    by_remainder = sorted(range(len(shares)), key=lambda i: (floors[i] - shares[i], i))
+    for index in by_remainder[:left]:
+        floors[index] += 1
+    return [Decimal(sign * units_).scaleb(-scale, _WIDE) for units_ in floors]
+
+
+def quantize(amount: Decimal, currency: str) -> Decimal:
+    """`amount` written with exactly the currency's decimals. Raises `Invalid` where digits would be lost."""
+    places = exponent(currency)
+    with localcontext(_WIDE):
+        fitted = amount.quantize(Decimal(1).scaleb(-places), rounding=ROUND_DOWN)
+        if fitted != amount:
+            raise Invalid.field(
+                "amount", f"has more than the {places} decimals of {currency}", code="too_many_decimals"
+            )
+    return fitted
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in a currency's minor-unit precision. Addition across currencies is a programming error."""
+
+    amount: Decimal
+    currency: str
+
+    def __post_init__(self) -> None:
+        if not self.amount.is_finite():
+            raise Invalid.field("amount", "must be a finite number")
+        object.__setattr__(self, "amount", quantize(self.amount, self.currency))
+
+    def __add__(self, other: "Money") -> "Money":
+        return Money(self.amount + self._same(other), self.currency)
+
+    def __sub__(self, other: "Money") -> "Money":
+        return Money(self.amount - self._same(other), self.currency)
+
+    def __neg__(self) -> "Money":
+        return Money(-self.amount, self.currency)
+
+    def _same(self, other: "Money") -> Decimal:
+        if other.currency != self.currency:
+            raise ValueError(f"cannot combine {self.currency} with {other.currency}")
+        return other.amount

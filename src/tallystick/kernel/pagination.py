@@ -1,0 +1,45 @@
+"""Keyset pages: a cursor is where the last page ended, in the order of the list."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from tallystick.kernel.errors import Invalid
+
+Row = TypeVar("Row")
+MAX_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Rows of one page and the cursor of the next, None at the end."""
+
+    rows: Sequence[Row]
+    next_cursor: str | None
+
+
+def encode_cursor(*position: str | int) -> str:
+    """An opaque cursor from the sort values of the last row shown."""
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None, *kinds: type) -> list[str | int] | None:
+    """The position in a cursor, or None for the first page. Raises `Invalid` where it is not one of this list's."""
+    if cursor is None:
+        return None
+    try:
+        position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        position = None
+    if (
+        not isinstance(position, list)
+        or len(position) != len(kinds)
+        or any(type(value) is not kind for value, kind in zip(position, kinds, strict=True))
+        or any(isinstance(value, int) and abs(value) >= 2**63 for value in position)
+        or any(isinstance(value, str) and "\x00" in value for value in position)
+    ):
+        raise Invalid.field("cursor", "is not a cursor of this list; start again without it")
+    return position
