@@ -1,0 +1,36 @@
+"""Pricing as pure functions: `price = compile_price(...)`, then `amount_of(price, quantity)` or `rate(price, quantity)`."""
+
+from tallystick.rating.domain.aggregation import Aggregation, Event, aggregate
+from tallystick.rating.domain.estimating import Estimate, estimate
+from tallystick.rating.domain.explain import describe, describe_rounding, explain
+from tallystick.rating.domain.lines import AmountTooLarge, LineAmount, round_line, round_lines
+from tallystick.rating.domain.models import FULL, Share
+from tallystick.rating.domain.pricing import Exact, Price, Rated, amount_of, compile_price, rate
+from tallystick.rating.domain.registry import MODELS
+from tallystick.rating.domain.steps import Step, as_json
+
+__all__ = [
+    "FULL",
+    "MODELS",
+    "Aggregation",
+    "AmountTooLarge",
+    "Estimate",
+    "Event",
+    "Exact",
+    "LineAmount",
+    "Price",
+    "Rated",
+    "Share",
+    "Step",
+    "aggregate",
+    "amount_of",
+    "as_json",
+    "compile_price",
+    "describe",
+    "describe_rounding",
+    "estimate",
+    "explain",
+    "rate",
+    "round_line",
+    "round_lines",
+]

@@ -1,0 +1,204 @@
+"""Steps as sentences that someone checks by hand: each carries its own arithmetic, in full digits.
+
+A number that does not end (10/31 of a fee) is shown to 12 decimals and an ellipsis, beside the fraction it comes from.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+from tallystick.kernel.money import Rounding, exponent, round_fraction
+from tallystick.rating.domain.lines import LineAmount
+from tallystick.rating.domain.pricing import Rated
+from tallystick.rating.domain.steps import (
+    Capped,
+    Conversion,
+    FlatFee,
+    NegativeUsage,
+    Packages,
+    PercentOff,
+    Step,
+    TierSlice,
+    ToppedUp,
+    UnitsAtPrice,
+    UnitsOff,
+    WholeTier,
+)
+
+_LONGEST: Final = 18
+_SHOWN: Final = 12
+_MODES: Final = {
+    Rounding.HALF_AWAY: "half away from zero",
+    Rounding.HALF_EVEN: "half to even",
+    Rounding.UP: "up, away from zero",
+    Rounding.DOWN: "down, towards zero",
+}
+
+
+class Writer:
+    """How numbers are written: amounts with at least the currency's decimals, units with their name."""
+
+    def __init__(self, currency: str, unit: str = "units") -> None:
+        self.places, self.unit = exponent(currency), unit
+
+    def money(self, value: Fraction | Decimal) -> str:
+        """An amount in full, `1,234.50`."""
+        return number(Fraction(value), self.places)
+
+    def units(self, value: Fraction) -> str:
+        """A quantity with its unit, `1,500 GB`; one of the unnamed units is `1 unit`."""
+        return f"{number(value)} {'unit' if self.unit == 'units' and value == 1 else self.unit}"
+
+
+def number(value: Fraction, least: int = 0) -> str:
+    """`value` in full with at least `least` decimals and commas between thousands; endless digits end in an ellipsis."""
+    ends = 10**_LONGEST % value.denominator == 0
+    digits = round_fraction(value, _LONGEST if ends else _SHOWN, Rounding.DOWN)
+    whole, _, decimals = f"{abs(digits):,f}".partition(".")
+    if ends:
+        decimals = decimals.rstrip("0").ljust(least, "0")
+    sign = "−" if value < 0 else ""
+    return sign + whole + (f".{decimals}" if decimals else "") + ("" if ends else "…")
+
+
+def describe(steps: Sequence[Step], currency: str, unit: str = "units") -> list[str]:
+    """One sentence per step, in the order the steps were taken, and the sum where more than one has an amount."""
+    writer = Writer(currency, unit)
+    sentences = [_sentence(step, writer) for step in steps]
+    amounts = [step.subtotal for step in steps if step.subtotal]
+    if len(amounts) > 1:
+        parts = " ".join(_signed(amount, writer, first=i == 0) for i, amount in enumerate(amounts))
+        sentences.append(f"together {parts} = {writer.money(sum(amounts, Fraction(0)))}")
+    return sentences
+
+
+def describe_rounding(
+    exact: Fraction, line: LineAmount, currency: str, mode: Rounding = Rounding.HALF_AWAY
+) -> str:
+    """What the one rounding of a line did: `rounded half away from zero to 2 decimals: 12.345 → 12.35`."""
+    places = exponent(currency)
+    writer = Writer(currency)
+    if Fraction(line.amount) == exact:
+        return f"amount: {writer.money(line.amount)} {currency}, exact, nothing rounded"
+    decimals = {0: "whole units", 1: "1 decimal"}.get(places, f"{places} decimals")
+    return f"rounded {_MODES[mode]} to {decimals}: {writer.money(exact)} → {writer.money(line.amount)} {currency}"
+
+
+def explain(
+    rated: Rated,
+    lines: tuple[LineAmount, LineAmount | None],
+    currency: str,
+    unit: str = "units",
+    mode: Rounding = Rounding.HALF_AWAY,
+) -> list[str]:
+    """All sentences of what a quantity cost: steps, rounding, and the top-up line where there is one."""
+    line, top_up = lines
+    sentences = describe(rated.steps, currency, unit)
+    sentences.append(describe_rounding(rated.exact, line, currency, mode))
+    if rated.minimum is not None:
+        sentences.extend(describe([rated.minimum], currency, unit))
+        writer = Writer(currency, unit)
+        whole = rated.exact + rated.minimum_top_up
+        rounded = line.amount + (Decimal(0) if top_up is None else top_up.amount)
+        sentences.append(
+            f"top-up line: {writer.money(rounded - line.amount)} {currency}, so that both lines come to "
+            f"{writer.money(rounded)}"
+            + ("" if Fraction(rounded) == whole else f" ({writer.money(whole)} rounded)")
+        )
+    return sentences
+
+
+def _signed(amount: Fraction, writer: Writer, *, first: bool) -> str:
+    if first:
+        return writer.money(amount)
+    return f"{'−' if amount < 0 else '+'} {writer.money(abs(amount))}"
+
+
+def _part(value: str, prorated: Fraction) -> str:
+    return value if prorated == 1 else f"{value} × {prorated} of the period"
+
+
+def _sentence(step: Step, w: Writer) -> str:
+    match step:
+        case NegativeUsage(units=units):
+            return f"usage of {w.units(units)} is below zero and billed as {w.units(Fraction(0))}"
+        case Conversion():
+            return _conversion(step, w)
+        case UnitsOff():
+            return _units_off(step, w)
+        case FlatFee(amount=amount, prorated=prorated):
+            fee = _part(f"fixed amount {w.money(amount)}", prorated)
+            return fee if prorated == 1 else f"{fee} = {w.money(step.subtotal)}"
+        case UnitsAtPrice(units=units, unit_amount=price):
+            return f"{w.units(units)} at {w.money(price)} = {w.money(step.subtotal)}"
+        case TierSlice() | WholeTier():
+            return _tier(step, w)
+        case Packages():
+            return _packages(step, w)
+        case PercentOff(percent=percent, before=before):
+            return f"discount of {number(percent)} % on {w.money(before)} = {w.money(step.subtotal)}"
+    return _limit(step, w)
+
+
+def _conversion(step: Conversion, w: Writer) -> str:
+    sign = "÷" if step.divides else "×"
+    text = f"converted: {number(step.units)} {sign} {number(step.factor)} = "
+    if step.result == step.exact:
+        return text + w.units(step.result)
+    return f"{text}{number(step.exact)}, rounded up to {w.units(step.result)}"
+
+
+def _units_off(step: UnitsOff, w: Writer) -> str:
+    included = _part(w.units(step.included), step.prorated)
+    return f"{w.units(step.units)} less {included} included = {w.units(step.result)} to pay"
+
+
+def _tier(step: TierSlice | WholeTier, w: Writer) -> str:
+    flat = f"flat fee {w.money(step.flat_amount)}"
+    if not step.units:
+        return (
+            f"no usage: {flat} of the first tier is due" if step.flat_amount else "no usage: nothing is due"
+        )
+    sum_ = f" = {w.money(step.subtotal)}"
+    if step.unit_amount or not step.flat_amount:
+        price = f"at {w.money(step.unit_amount)}"
+        return f"{_span(step, w)} {price}{f' + {flat}' if step.flat_amount else ''}{sum_}"
+    return f"{_span(step, w)}: {flat}"
+
+
+def _span(step: TierSlice | WholeTier, w: Writer) -> str:
+    """Which units these are: `first 1,000 units`, `next 500 units (above 1,000)`, `all 1,500 units (tier above 1,000)`."""
+    upper = "" if step.upper is None else f" up to {number(step.upper)}"
+    lower = f"above {number(step.lower)}" if step.lower else ""
+    if isinstance(step, WholeTier):
+        tier = f"{lower}{upper}".strip()
+        return f"all {w.units(step.units)}" + (f" (tier {tier})" if tier else "")
+    if not step.lower:
+        return f"{'all' if step.upper is None else 'first'} {w.units(step.units)}"
+    return f"next {w.units(step.units)} ({lower}{upper})"
+
+
+def _packages(step: Packages, w: Writer) -> str:
+    free = ""
+    if step.free_units:
+        included = _part(f"{number(step.free_units)} free", step.prorated)
+        free = f"{w.units(step.units)} less {included} = "
+    if not step.packages:
+        return f"{free}{w.units(step.billable)}: no package started, nothing is due"
+    filled = step.billable / step.package_size
+    count = (
+        f"{step.packages:,} {'package' if step.packages == 1 else 'packages'} of {number(step.package_size)}"
+    )
+    started = "" if filled == step.packages else f" ({number(filled)} rounded up)"
+    price = f"at {w.money(step.package_amount)} = {w.money(step.subtotal)}"
+    return f"{free}{w.units(step.billable)} in {count}{started} {price}"
+
+
+def _limit(step: Step, w: Writer) -> str:
+    assert isinstance(step, Capped | ToppedUp)
+    if isinstance(step, Capped):
+        most = _part(f"maximum {w.money(step.maximum)}", step.prorated)
+        return f"{w.money(step.before)} is over the {most}: {w.money(step.subtotal)}"
+    least = _part(f"minimum {w.money(step.minimum)}", step.prorated)
+    return f"{least} less {w.money(step.before)} = {w.money(step.subtotal)} missing"

@@ -1,0 +1,154 @@
+"""From JSON to a price, and from a price and a quantity to an exact amount.
+
+`compile_price` once per price, then `amount_of` for each line of a run (no steps, a few microseconds) or `rate` where someone
+wants to see how. Both walk the same adjustments; the tests hold them to the same result.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from tallystick.kernel.errors import Invalid
+from tallystick.kernel.money import Rounding, exponent
+from tallystick.rating.domain.adjustments import Adjustment, Maximum, Minimum, Order, read_rounding
+from tallystick.rating.domain.models import FULL, ChargeModel, Share
+from tallystick.rating.domain.reading import ZERO, Fields
+from tallystick.rating.domain.registry import MODELS, Rule
+from tallystick.rating.domain.steps import NegativeUsage, Step, ToppedUp
+
+Quantity = Fraction | Decimal | int
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A compiled price: frozen, comparable, safe to keep and share. `rounding` None means the entity's."""
+
+    model: str
+    version: int
+    charge: ChargeModel
+    on_units: tuple[Adjustment, ...]
+    on_amount: tuple[Adjustment, ...]
+    minimum: Minimum | None
+    rounding: Rounding | None
+
+
+class Exact(NamedTuple):
+    """The exact amount of a line and of the top-up line beside it (0 where the minimum is reached)."""
+
+    amount: Fraction
+    minimum_top_up: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """An exact amount and its steps, whose subtotals add up to it. The top-up to a minimum stands apart: another line."""
+
+    quantity: Fraction
+    exact: Fraction
+    minimum_top_up: Fraction
+    steps: tuple[Step, ...]
+    minimum: ToppedUp | None
+
+
+def compile_price(
+    model: str,
+    properties: Mapping[str, Any],
+    adjustments: Mapping[str, Any] | None = None,
+    *,
+    version: int | None = None,
+    currency: str | None = None,
+    at: str = "",
+) -> Price:
+    """Reads a price whole. Adjustments may stand in `adjustments` or among the properties, each once.
+
+    `version` None is the current rule; `currency`, where known, bounds the decimals of amounts (not of unit prices). Raises
+    `Invalid` whose details name every bad field by its path, each after the prefix `at` (`"charges[0]."`), and never repeat a
+    value. A version that does not exist is a `ValueError`: only a stored line asks for one.
+    """
+    if model not in MODELS:
+        raise Invalid.field(
+            f"{at}charge_model", f"must be one of {', '.join(MODELS)}", code="unknown_charge_model"
+        )
+    rule = _rule(model, version)
+    problems: dict[str, str] = {}
+    decimals = None if currency is None else exponent(currency)
+    own = Fields(properties, f"{at}properties", problems, decimals)
+    beside = Fields({} if adjustments is None else adjustments, f"{at}adjustments", problems, decimals)
+    source = _sources(rule.order, own, beside)
+    price = Price(
+        model,
+        MODELS[model].current if version is None else version,
+        rule.read(own),
+        tuple(a for kind in rule.order.on_units if (a := kind.read(source[kind.name]))),
+        tuple(a for kind in rule.order.on_amount if (a := kind.read(source[kind.name]))),
+        rule.order.top_up.read(source[rule.order.top_up.name]),
+        read_rounding(source["rounding"]),
+    )
+    _check_bounds(price, source[rule.order.top_up.name])
+    own.close()
+    beside.close()
+    if problems:
+        raise Invalid(code="invalid_price", details=problems)
+    return price
+
+
+def _rule(model: str, version: int | None) -> Rule:
+    versions = MODELS[model].versions
+    wanted = MODELS[model].current if version is None else version
+    if wanted not in versions:
+        raise ValueError(f"the {model} model has no rule version {wanted}")
+    return versions[wanted]
+
+
+def _sources(order: Order, own: Fields, beside: Fields) -> dict[str, Fields]:
+    """Where each adjustment is read: among the properties where it stands there, else beside them; both is a mistake."""
+    for name in order.names:
+        if own.names(name) and beside.names(name):
+            beside.problem(name, "stands among the properties too; give it once")
+            own.raw(name)
+    return {name: own if own.names(name) and not beside.names(name) else beside for name in order.names}
+
+
+def _check_bounds(price: Price, fields: Fields) -> None:
+    caps = [each.amount for each in price.on_amount if isinstance(each, Maximum)]
+    if price.minimum is not None and caps and price.minimum.amount > min(caps):
+        fields.problem(Minimum.name, "must not be greater than maximum_amount")
+
+
+def amount_of(price: Price, quantity: Quantity, share: Share = FULL) -> Exact:
+    """What `quantity` costs, exactly and without steps. A negative quantity costs what zero costs."""
+    units = quantity if isinstance(quantity, Fraction) else Fraction(quantity)
+    if units.numerator < 0:
+        units = ZERO
+    for each in price.on_units:
+        units = each.apply(units, share)
+    amount = price.charge.amount(units, share)
+    for each in price.on_amount:
+        amount = each.apply(amount, share)
+    return Exact(amount, ZERO if price.minimum is None else price.minimum.top_up(amount, share))
+
+
+def rate(price: Price, quantity: Quantity, share: Share = FULL) -> Rated:
+    """What `quantity` costs, and how: the same result as `amount_of`, with the steps in the order they were taken."""
+    steps: list[Step] = []
+    kept = units = Fraction(quantity)
+    if units < 0:
+        steps.append(NegativeUsage(units=units))
+        units = ZERO
+    for each in price.on_units:
+        _note(steps, each.step(units, share))
+        units = each.apply(units, share)
+    steps.extend(price.charge.steps(units, share))
+    amount = price.charge.amount(units, share)
+    for each in price.on_amount:
+        _note(steps, each.step(amount, share))
+        amount = each.apply(amount, share)
+    minimum = None if price.minimum is None else price.minimum.step(amount, share)
+    return Rated(kept, amount, ZERO if minimum is None else minimum.subtotal, tuple(steps), minimum)
+
+
+def _note(steps: list[Step], step: Step | None) -> None:
+    if step is not None:
+        steps.append(step)
