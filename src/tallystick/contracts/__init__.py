@@ -1,0 +1,1 @@
+"""What one part tells another: integration events, versioned. Webhook payloads derive from them."""

@@ -29,9 +29,9 @@ class ReadSession:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
 
-    async def fetch(self, sql: str, *args: Any, timeout: float | None = None) -> list[Record]:
+    async def fetch(self, sql: str, *args: Any) -> list[Record]:
         """All rows."""
-        return await self.connection.fetch(sql, *args, timeout=timeout)  # type: ignore[no-any-return]
+        return await self.connection.fetch(sql, *args)  # type: ignore[no-any-return]
 
     async def fetchrow(self, sql: str, *args: Any) -> Record | None:
         """The first row, or None."""

@@ -1,0 +1,1 @@
+"""What an invoice is before anyone stores it."""

@@ -1,0 +1,112 @@
+"""The shapes between assembling and storing: every input of a line frozen beside its result."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class LineKind(StrEnum):
+    """Why a line is there."""
+
+    FEE = "fee"  # a plan's recurring price
+    USAGE = "usage"  # metered, on a plan's charge
+    RECORDED = "recorded"  # metered without subscription, at the price its events carry
+    MINIMUM = "minimum"  # top-up to a charge's or plan's minimum
+    MANUAL = "manual"  # written by hand (billing records)
+
+
+class Status(StrEnum):
+    """Life of an invoice: draft → finalized → paid; draft or finalized → void."""
+
+    DRAFT = "draft"
+    FINALIZED = "finalized"
+    PAID = "paid"
+    VOID = "void"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvidence:
+    """Which events a line counts, for ever: events of the meter in the slice with `from_batch < batch <= to_batch`.
+
+    `checksum` is the XOR of the events' 128-bit content digests: order-free, so any plan of reading gives the same.
+    """
+
+    meter_id: int
+    from_batch: int
+    to_batch: int
+    count: int
+    checksum: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaxShare:
+    """One tax on one line: its base is the rounded line."""
+
+    code: str
+    name: str
+    rate: Decimal  # percent
+    base: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line with its frozen inputs. `amount` is rounded once to the currency; `exact` keeps 18 decimals, `exact_cut` says if more were cut."""
+
+    kind: LineKind
+    description: str
+    quantity: Decimal
+    unit: str
+    amount: Decimal
+    exact: Decimal
+    exact_cut: bool
+    period_start: datetime  # service period [start, end)
+    period_end: datetime
+    slice_start: datetime  # start of the slice billed: the key that makes a rerun a no-op
+    price_key: (
+        str  # what is priced: "fee", "charge:<id>", "minimum", "recorded:<meter>:<price>", "manual:<n>"
+    )
+    rule: str  # model and version, e.g. "graduated/1"
+    gl_code: str
+    timing: str  # "advance" | "arrears" | "immediate": advance posts to deferred revenue
+    inputs: dict[
+        str, Any
+    ]  # model, properties, adjustments, basis, used, whole, price, group…: all that `rate` was given
+    subscription_id: UUID | None = None
+    plan_version_id: int | None = None
+    charge_id: int | None = None
+    evidence: UsageEvidence | None = None
+    taxes: tuple[TaxShare, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaxTotal:
+    """One rate of the document: tax is computed once per rate and shared over lines (entity setting `rate`)."""
+
+    code: str
+    name: str
+    rate: Decimal
+    base: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceDraft:
+    """An invoice as `assemble` returns it: pure data, numbers not yet given."""
+
+    account_no: int
+    entity_id: int
+    currency: str
+    period_start: datetime
+    period_end: datetime
+    lines: tuple[Line, ...]
+    tax_totals: tuple[TaxTotal, ...]
+    subtotal: Decimal
+    tax: Decimal
+    total: Decimal
+    issue_date: date | None = None
+    due_date: date | None = None
+    notes: dict[str, Any] = field(default_factory=dict)

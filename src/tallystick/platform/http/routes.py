@@ -1,0 +1,244 @@
+"""How a request becomes a transaction and an answer.
+
+`Route` is the route class of every router. Before the endpoint runs it reads the JSON strictly, learns who asks and opens a session:
+a `ReadSession` for GET, one write transaction for all else. The endpoint returns a ready response; the transaction commits before
+that response leaves, so a 2xx means "on disk". A PostgreSQL serialization failure or deadlock repeats the whole endpoint.
+
+`Idempotency-Key` on a write is honoured here, once, for all routes (CONTRACT §2): the key is claimed by an advisory lock in the
+working transaction, the answer is stored in that same transaction, a replay is answered from the store.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from tallystick.kernel.actor import Actor
+from tallystick.kernel.errors import (
+    Conflict,
+    Invalid,
+    Malformed,
+    PaymentRequired,
+    Refusal,
+    Unauthenticated,
+    UnsupportedMedia,
+)
+from tallystick.platform import repository, wire
+from tallystick.platform.db import RETRIED, Database, ReadSession, Session
+from tallystick.platform.http.envelope import refusal
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+_KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
+_TRIES = 5
+
+
+class KeyReused(Invalid):
+    code = "idempotency_key_reused"
+    sentence = "This Idempotency-Key belongs to another request; use a new key for a new request"
+
+
+class InFlight(Conflict):
+    code = "idempotency_in_flight"
+    sentence = "A request with this Idempotency-Key is still running; try again shortly"
+
+
+class AlreadyIssued(Conflict):
+    code = "already_issued"
+    sentence = "This was done before, and its answer held a secret that is shown only once"
+
+
+class BadKey(Invalid):
+    code = "idempotency_key_invalid"
+    sentence = "Idempotency-Key must be 1 to 255 visible ASCII characters"
+
+
+class StrictRequest(Request):
+    """A request whose JSON is read by `wire.loads`, once."""
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            kind = self.headers.get("content-type", "application/json").split(";")
+            if kind[0].strip().lower() not in ("application/json", "application/merge-patch+json"):
+                raise UnsupportedMedia
+            self._json = wire.loads(await self.body())
+        return self._json
+
+
+def public(endpoint: Endpoint) -> Endpoint:
+    """Marks a route that needs no credentials. A route is either public or has `allow(...)`: a test sees to it."""
+    endpoint.__dict__["public"] = True
+    return endpoint
+
+
+def own_transaction(endpoint: Endpoint) -> Endpoint:
+    """Marks a route whose service opens its own sessions (ingest, long work) and whose body carries its own identity."""
+    endpoint.__dict__["own_transaction"] = True
+    return endpoint
+
+
+def secret_answer(endpoint: Endpoint) -> Endpoint:
+    """Marks a route whose answer holds a secret: its effect is remembered, its answer is not."""
+    endpoint.__dict__["secret_answer"] = True
+    return endpoint
+
+
+class Route(APIRoute):
+    """See the module's text."""
+
+    def get_route_handler(self) -> Handler:
+        inner = super().get_route_handler()
+        endpoint = self.endpoint
+        own = getattr(endpoint, "own_transaction", False)
+        secret = getattr(endpoint, "secret_answer", False)
+
+        async def handle(plain: Request) -> Response:
+            request = StrictRequest(plain.scope, plain.receive)
+            await authenticate(request)
+            if own:
+                return await inner(request)
+            if request.method in ("GET", "HEAD"):
+                async with database(request).read() as session:
+                    request.state.session = session
+                    return await inner(request)
+            return await _write(request, inner, secret)
+
+        return handle
+
+
+async def _write(request: StrictRequest, inner: Handler, secret: bool) -> Response:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.match(key):
+        raise BadKey(details={"Idempotency-Key": BadKey.sentence})
+    work = inner if key is None else _keyed(key, await fingerprint(request), inner, secret)
+    for attempt in range(_TRIES):
+        try:
+            async with database(request).write() as session:
+                request.state.session = session
+                return await work(request)
+        except RETRIED:
+            if attempt == _TRIES - 1:
+                raise
+            await asyncio.sleep(0.01 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def _keyed(key: str, print_: bytes, inner: Handler, secret: bool) -> Handler:
+    async def work(request: Request) -> Response:
+        session: Session = request.state.session
+        principal = actor_of(request).principal
+        if not await repository.try_lock(session, f"{principal}\n{key}"):
+            raise InFlight(retry_after=1)
+        stored = await repository.idempotency_record(session, principal, key)
+        if stored is not None:
+            return _replay(stored["fingerprint"], stored["status"], stored["headers"], stored["body"], print_)
+        response = await _storable(request, session, inner)
+        kept = {
+            name: value
+            for name, value in response.headers.items()
+            if name in ("etag", "location", "content-type")
+        }
+        body = None if secret and response.status_code < 300 else bytes(response.body)
+        await repository.store_idempotency(session, principal, key, print_, response.status_code, kept, body)
+        return response
+
+    return work
+
+
+async def _storable(request: Request, session: Session, inner: Handler) -> Response:
+    """Runs the endpoint; a business refusal undoes its writes but not the claim, so that it too can be replayed."""
+    try:
+        async with session.savepoint():
+            return await inner(request)
+    except (PaymentRequired, Conflict, Invalid) as refused:
+        return refusal(refused, request.state.request_id)
+
+
+def _replay(
+    stored_print: bytes, status: int, headers: dict[str, str], body: bytes | None, print_: bytes
+) -> Response:
+    if stored_print != print_:
+        raise KeyReused
+    if body is None:
+        raise AlreadyIssued
+    return Response(body, status, headers={**headers, "Idempotency-Replayed": "true"})
+
+
+async def fingerprint(request: StrictRequest) -> bytes:
+    """SHA-256 of method, path, query and the body's canonical form: order of keys and white space do not matter."""
+    body = await request.body()
+    try:
+        plain = wire.canonical(await request.json()) if body else b""
+    except UnsupportedMedia:
+        plain = body
+    head = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    return hashlib.sha256(head + plain).digest()
+
+
+async def authenticate(request: Request) -> Actor:
+    """The actor of this request, learnt once. Bad credentials are refused; no credentials make an anonymous actor."""
+    known: Actor | None = getattr(request.state, "actor", None)
+    if known is None:
+        resolve: Callable[[Request], Awaitable[Actor]] = request.app.state.authenticate
+        known = request.state.actor = await resolve(request)
+    return known
+
+
+def actor_of(request: Request) -> Actor:
+    """The actor that `authenticate` found."""
+    actor: Actor = request.state.actor
+    return actor
+
+
+def database(request: Request) -> Database:
+    """The pool of this process."""
+    pool: Database = request.app.state.database
+    return pool
+
+
+def allow(permission: str) -> Any:
+    """A dependency: 401 without credentials, 403 without `permission`; gives the actor."""
+
+    def check(request: Request) -> Actor:
+        actor = actor_of(request)
+        if actor.kind == "anonymous":
+            raise Unauthenticated
+        actor.require(permission)
+        return actor
+
+    check.permission = permission  # type: ignore[attr-defined]
+    return Depends(check)
+
+
+def _read_session(request: Request) -> ReadSession:
+    session: ReadSession = request.state.session
+    return session
+
+
+def _write_session(request: Request) -> Session:
+    session: Session = request.state.session
+    return session
+
+
+Reading = Annotated[ReadSession, Depends(_read_session)]
+"""The session of a GET endpoint."""
+
+Writing = Annotated[Session, Depends(_write_session)]
+"""The transaction of any other endpoint."""
+
+
+def router(tag: str, prefix: str = "") -> APIRouter:
+    """A router whose routes follow these rules."""
+    return APIRouter(prefix=prefix, tags=[tag], route_class=Route, redirect_slashes=False)
+
+
+__all__ = [
+    "AlreadyIssued", "InFlight", "KeyReused", "Malformed", "Reading", "Refusal", "RequestValidationError", "Route", "Writing",
+    "actor_of", "allow", "authenticate", "database", "own_transaction", "public", "router", "secret_answer",
+]  # fmt: skip

@@ -1,0 +1,45 @@
+"""Mail. Development and test entities write files; what sends them over the network comes with delivery."""
+
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A letter ready to go. `key` names it for ever: sending the same key twice sends one letter."""
+
+    key: str
+    to: str
+    subject: str
+    text: str
+
+
+class Mailer(Protocol):
+    """Sends a letter, once per key."""
+
+    def send(self, mail: Mail) -> None: ...
+
+
+class FileMailer:
+    """Writes each letter to `folder` as an RFC 5322 file; a repeat of a key changes nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def send(self, mail: Mail) -> None:
+        """Raises `OSError` where the folder cannot be written."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        message = EmailMessage()
+        message["To"] = mail.to
+        message["From"] = "billing@localhost"
+        message["Subject"] = mail.subject
+        message["Message-Id"] = f"<{mail.key}@tallystick>"
+        message.set_content(mail.text)
+        safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in mail.key)
+        path = self.folder / f"{safe}.eml"
+        if not path.exists():
+            part = path.with_suffix(".part")
+            part.write_bytes(bytes(message))
+            part.rename(path)
