@@ -95,7 +95,7 @@ def find_redis() -> tuple[Path, str]:
 
 def _version(command: list[str], pattern: str) -> str | None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.search(pattern, done.stdout)

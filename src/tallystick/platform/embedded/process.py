@@ -48,7 +48,7 @@ def spawn(
         raise RuntimeError(
             "children are tied to the thread that starts them; start them from the main thread"
         )
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - commands are ours, never a client's
         list(command),
         stdin=subprocess.DEVNULL,
         stdout=output,
