@@ -123,9 +123,8 @@ def socket_folder(home: Path, socket_name: str, account: Account | None) -> Path
         return private_folder(inside, account)
     owner = account.uid if account else os.geteuid()
     digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-    base = (
-        Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) if account is None else Path("/tmp")
-    )
+    runtime = os.environ.get("XDG_RUNTIME_DIR") if account is None else None
+    base = Path(runtime or "/tmp")  # noqa: S108 - checked below to be ours alone
     short = private_folder(base / f"tallystick-{owner}-{digest}", account)
     status = short.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner or stat.S_IMODE(status.st_mode) != 0o700:

@@ -41,7 +41,7 @@ class Postgres:
     @property
     def dsn(self) -> str:
         """How drivers reach it."""
-        return f"postgresql://{USER}@/{DATABASE}?{urlencode({'host': str(self.sockets), 'port': 5432})}"
+        return f"postgresql://{USER}@/{DATABASE}?{urlencode({'host': str(self.sockets), 'port': 5432}, safe='/')}"
 
 
 def prepare(
