@@ -6,11 +6,11 @@ every run, with no seed to lose. Each customer's last call falls in the last sec
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from tallystick.billing.importers.dataset import Customer, Dataset, Event, Meter, Subscription, Tax
+from tallystick.kernel.zones import local_midnight, to_instant, zone
 from tallystick.sample.prices import API_CALLS, EGRESS, EMAILS, METERS, STORAGE, USERS, plan_code, plans
 
 SOURCE = "sample"
@@ -64,9 +64,13 @@ BUYERS = (
 def sample_month() -> Dataset:
     """The sample as a data set: always equal to itself."""
     starts = {
-        buyer.customer.external_id: _midnight(buyer.first_day, buyer.customer.timezone) for buyer in BUYERS
+        buyer.customer.external_id: local_midnight(buyer.first_day, zone(buyer.customer.timezone))
+        for buyer in BUYERS
     }
-    ends = {buyer.customer.external_id: _midnight(NEXT_MONTH, buyer.customer.timezone) for buyer in BUYERS}
+    ends = {
+        buyer.customer.external_id: local_midnight(NEXT_MONTH, zone(buyer.customer.timezone))
+        for buyer in BUYERS
+    }
     return Dataset(
         code="sample-2025-03",
         title="Sample month, March 2025",
@@ -122,9 +126,7 @@ def _event(
     customer = buyer.customer
     last = day == NEXT_MONTH - timedelta(days=1) and meter is API_CALLS and position == 4
     second = 86_399 if last else _draw(buyer, meter, day, position, 86_400, "second")
-    local = datetime.combine(
-        day, time(second // 3600, second // 60 % 60, second % 60), ZoneInfo(customer.timezone)
-    )
+    local = datetime.combine(day, time(second // 3600, second // 60 % 60, second % 60))
     properties = {} if user is None else {"user_id": f"{customer.external_id}-user-{user:03}"}
     return Event(
         source=SOURCE,
@@ -132,7 +134,7 @@ def _event(
         customer_external_id=customer.external_id,
         meter_code=meter.code,
         quantity=quantity,
-        occurred_at=local.astimezone(UTC),
+        occurred_at=to_instant(local, zone(customer.timezone)),
         properties=properties,
     )
 
@@ -145,7 +147,3 @@ def _draw(buyer: Buyer, meter: Meter, day: date, position: int, below: int, what
 
 def _thousandths(units: int) -> Decimal:
     return Decimal(units).scaleb(-3)
-
-
-def _midnight(day: date, zone: str) -> datetime:
-    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)

@@ -5,15 +5,17 @@ that the column itself shows (AWS writes ten and pads an eleventh with a zero, O
 when our product, rounded half away from zero to the decimals its provider writes, is the report's cost to the last digit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from tallystick.billing.importers.mapping import Mapping
 from tallystick.billing.importers.rows import UsageRow
 from tallystick.billing.importers.values import decimals
 from tallystick.kernel.money import round_fraction
+from tallystick.rating.domain import Price, amount_of, compile_price
 
 _WIDE = Context(prec=200)
 
@@ -46,20 +48,23 @@ class Comparison:
         return f"{self.agreeing} of {self.compared} {self.label} rows agree to the last digit"
 
 
-def multiplied(quantity: Decimal, unit_price: Decimal) -> Fraction:
-    """Quantity × unit price, exactly: the `standard` charge of one row on its own."""
-    return Fraction(quantity) * Fraction(unit_price)
+def rated(quantity: Decimal, unit_price: Decimal) -> Fraction:
+    """What the `standard` charge model makes of one row: the same function that prices the invoice line."""
+    return amount_of(_standard(unit_price), quantity).amount
 
 
-def compare(
-    mapping: Mapping, rows: Sequence[UsageRow], price: Callable[[Decimal, Decimal], Fraction] = multiplied
-) -> Comparison:
-    """Price each row with `price` (quantity, unit price → exact amount) and hold it against the report's cost."""
+@lru_cache(maxsize=4096)
+def _standard(unit_price: Decimal) -> Price:
+    return compile_price("standard", {"unit_amount": f"{unit_price:f}"})
+
+
+def compare(mapping: Mapping, rows: Sequence[UsageRow]) -> Comparison:
+    """Price each row with the engine's own rating and hold it against the report's cost. Rows without one do not count."""
     stated = [(row, row.expected_cost) for row in rows if row.expected_cost is not None]
     places = _written_decimals(mapping, stated)
     differences = []
     for row, cost in stated:
-        exact = price(row.quantity, row.unit_price)
+        exact = rated(row.quantity, row.unit_price)
         if round_fraction(exact, places[row.provider]) != cost:
             differences.append(_difference(row, cost, places[row.provider]))
     return Comparison(
@@ -109,5 +114,5 @@ def exact_lines(rows: Sequence[UsageRow]) -> dict[tuple[str, str], Fraction]:
     sums: dict[tuple[str, str], Fraction] = {}
     for row in rows:
         key = (row.customer_external_id, row.meter_code)
-        sums[key] = sums.get(key, Fraction(0)) + multiplied(row.quantity, row.unit_price)
+        sums[key] = sums.get(key, Fraction(0)) + rated(row.quantity, row.unit_price)
     return sums

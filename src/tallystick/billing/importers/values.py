@@ -1,9 +1,10 @@
 """Cells to values, exactly or not at all: each function raises `BadValue` whose text is the reason, never the input."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Context, Decimal
 
+from tallystick.kernel.clock import bounded
 from tallystick.kernel.money import EXACT_SCALE, MAX_INTEGER_DIGITS
 
 MAX_PRICE_DECIMALS = 12
@@ -67,7 +68,7 @@ def instant(text: str, *, naive_is_utc: bool) -> datetime:
         moment = datetime.fromisoformat(
             f"{found['day']}T{found['time']}{(found['zone'] or 'Z').replace('Z', '+00:00')}"
         )
-        return moment.astimezone(UTC)
+        return bounded(moment)
     except (ValueError, OverflowError):
         raise BadValue("is not a date and time that exists") from None
 
