@@ -1,0 +1,284 @@
+"""`assemble`: from what is billable to an invoice, in one pure function.
+
+The month-end run, a single invoice, a preview and a replay all go through here, so that a preview is the run and a line can be computed
+again years later from the inputs frozen on it. Order (SEMANTICS "Invoice order"): fees and usage → minimum top-up → tax. Each line is
+rounded once; the tax base is the rounded line.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+from tallystick.invoicing.domain.draft import InvoiceDraft, Line, LineKind, TaxShare, TaxTotal, UsageEvidence
+from tallystick.kernel.errors import Refusal
+from tallystick.kernel.money import Rounding
+from tallystick.rating.domain.lines import LineAmount, round_line, round_lines
+from tallystick.rating.domain.models import FULL, Share
+from tallystick.rating.domain.pricing import Exact, Price, amount_of
+from tallystick.taxes.domain import TaxRate, apply
+
+ZERO = Decimal(0)
+
+
+class NegativeInvoice(Refusal):
+    """A total below zero needs a credit note, not an invoice."""
+
+    status, code = 409, "negative_invoice"
+    sentence = "The invoice would be negative; issue a credit note instead"
+
+
+@dataclass(frozen=True, slots=True)
+class Fee:
+    """A plan's recurring price for one service period: price × quantity × used ÷ whole.
+
+    `used` and `whole` are in the basis' unit (days, microseconds, thirty-day-month days); `aligned` is the whole period.
+    """
+
+    subscription_id: UUID
+    plan_version_id: int
+    description: str
+    price: Decimal
+    quantity: Decimal
+    basis: str
+    used: int
+    whole: int
+    start: datetime
+    end: datetime
+    aligned: tuple[datetime, datetime]
+    timing: str
+    gl_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Metered usage of a charge since the start of its period, less what was billed of it before.
+
+    `quantity` counts from `aligned[0]` (or the subscription's start in it) to `end`; `start` is where the last bill of this period
+    ended. `billed` and `billed_quantity` are what those bills charged. `terms` is what `price` was compiled from, frozen on the line.
+    """
+
+    subscription_id: UUID
+    plan_version_id: int
+    charge_id: int
+    description: str
+    unit: str
+    price: Price
+    terms: dict[str, Any]
+    quantity: Decimal
+    evidence: UsageEvidence
+    start: datetime
+    end: datetime
+    aligned: tuple[datetime, datetime]
+    gl_code: str
+    share: Share = FULL
+    billed: Decimal = ZERO
+    billed_quantity: Decimal = ZERO
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Usage recorded with its own price, without a subscription: one line per service and price (CONTRACT §5)."""
+
+    description: str
+    unit: str
+    unit_price: Decimal
+    quantity: Decimal
+    evidence: UsageEvidence
+    start: datetime
+    end: datetime
+    aligned: tuple[datetime, datetime]
+    gl_code: str
+    billed: Decimal = ZERO
+    billed_quantity: Decimal = ZERO
+    partial: bool = False
+
+
+Item = Fee | Usage | Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything one invoice is made of. `rounding` and `tax_rounding` are the entity's settings."""
+
+    account_no: int
+    entity_id: int
+    currency: str
+    items: Sequence[Item]
+    tax_rates: tuple[TaxRate, ...]
+    rounding: Rounding
+    tax_rounding: str
+
+
+def assemble(inputs: Inputs) -> InvoiceDraft | None:
+    """The invoice for `inputs`, or None where nothing is to be charged. Pure: the same inputs give the same bytes.
+
+    Raises `AmountTooLarge` for a line of 10^15 or more, `NegativeInvoice` for a total below zero; a run parks the account.
+    """
+    lines: list[Line] = []
+    for item in inputs.items:
+        if isinstance(item, Fee):
+            lines.append(_fee(item, inputs))
+        elif isinstance(item, Usage):
+            lines.extend(_usage(item, inputs))
+        elif item.quantity != item.billed_quantity:
+            lines.append(_recorded(item, inputs))
+    if not lines:
+        return None
+    subtotal = sum((line.amount for line in lines), ZERO)
+    if subtotal < 0:
+        raise NegativeInvoice
+    taxed, totals, tax = _tax(lines, inputs)
+    return InvoiceDraft(
+        account_no=inputs.account_no,
+        entity_id=inputs.entity_id,
+        currency=inputs.currency,
+        period_start=min(line.period_start for line in lines),
+        period_end=max(line.period_end for line in lines),
+        lines=taxed,
+        tax_totals=totals,
+        subtotal=subtotal,
+        tax=tax,
+        total=subtotal + tax,
+    )
+
+
+def fee_exact(price: Decimal, quantity: Decimal, used: int, whole: int) -> Fraction:
+    """A fee before rounding: multiply first, divide last."""
+    return Fraction(price) * Fraction(quantity) * used / whole
+
+
+def _fee(item: Fee, inputs: Inputs) -> Line:
+    amount = round_line(
+        fee_exact(item.price, item.quantity, item.used, item.whole), inputs.currency, inputs.rounding
+    )
+    return _line(
+        item, amount, LineKind.FEE, "fee", "fee/1", item.quantity, "",
+        {
+            "price": item.price, "quantity": item.quantity, "basis": item.basis, "used": item.used, "whole": item.whole,
+            "aligned": item.aligned, "rounding": inputs.rounding,
+        },
+        timing=item.timing,
+    )  # fmt: skip
+
+
+def _usage(item: Usage, inputs: Inputs) -> list[Line]:
+    """The charge's line and, where a minimum is missed at the period's close, its top-up line."""
+    exact = amount_of(item.price, item.quantity, item.share)
+    if item.partial:
+        exact = Exact(exact.amount, Fraction(0))
+    if item.billed:
+        exact = Exact(exact.amount - Fraction(item.billed), exact.minimum_top_up)
+    mode = item.price.rounding or inputs.rounding
+    amount, top_up = round_lines(exact, inputs.currency, mode)
+    if not item.evidence.count and not amount.amount and not amount.exact and top_up is None:
+        return []
+    frozen = {
+        **item.terms, "fee_share": item.share.fee, "limit_share": item.share.limits, "aligned": item.aligned,
+        "total_quantity": item.quantity, "billed": item.billed, "billed_quantity": item.billed_quantity, "rounding": mode,
+    }  # fmt: skip
+    frozen["fee_share"] = _ratio(item.share.fee)
+    frozen["limit_share"] = _ratio(item.share.limits)
+    key = f"charge:{item.charge_id}"
+    rule = f"{item.price.model}/{item.price.version}"
+    lines = [
+        _line(
+            item, amount, LineKind.USAGE, key, rule, item.quantity - item.billed_quantity, item.unit, frozen,
+            evidence=item.evidence, charge_id=item.charge_id,
+        )
+    ]  # fmt: skip
+    if top_up is not None:
+        lines.append(
+            _line(
+                item, top_up, LineKind.MINIMUM, f"minimum:{item.charge_id}", rule, Decimal(1), "", frozen,
+                charge_id=item.charge_id, description=f"{item.description}: top-up to the minimum",
+            )
+        )  # fmt: skip
+    return lines
+
+
+def _recorded(item: Recorded, inputs: Inputs) -> Line:
+    exact = Fraction(item.quantity) * Fraction(item.unit_price) - Fraction(item.billed)
+    frozen = {
+        "charge_model": "standard", "properties": {"unit_amount": format(item.unit_price, "f")}, "adjustments": {},
+        "aligned": item.aligned, "total_quantity": item.quantity, "billed": item.billed,
+        "billed_quantity": item.billed_quantity, "rounding": inputs.rounding, "unit_price": item.unit_price,
+    }  # fmt: skip
+    return _line(
+        item, round_line(exact, inputs.currency, inputs.rounding), LineKind.RECORDED,
+        recorded_key(item.evidence.meter_id, item.unit_price), "standard/1", item.quantity - item.billed_quantity, item.unit,
+        frozen, evidence=item.evidence,
+    )  # fmt: skip
+
+
+def recorded_key(meter_id: int, unit_price: Decimal) -> str:
+    """What identifies recorded usage on an invoice: the service's meter and the price."""
+    return f"recorded:{meter_id}:{format(unit_price.normalize(), 'f')}"
+
+
+def _ratio(value: Fraction) -> list[int]:
+    return [value.numerator, value.denominator]
+
+
+def _line(
+    item: Item,
+    amount: LineAmount,
+    kind: LineKind,
+    price_key: str,
+    rule: str,
+    quantity: Decimal,
+    unit: str,
+    frozen: dict[str, Any],
+    *,
+    timing: str = "arrears",
+    evidence: UsageEvidence | None = None,
+    charge_id: int | None = None,
+    description: str | None = None,
+) -> Line:
+    return Line(
+        kind=kind,
+        description=description or item.description,
+        quantity=quantity,
+        unit=unit,
+        amount=amount.amount,
+        exact=amount.exact,
+        exact_cut=amount.cut,
+        period_start=item.start,
+        period_end=item.end,
+        slice_start=item.start,
+        price_key=price_key,
+        rule=rule,
+        gl_code=item.gl_code,
+        timing=timing,
+        inputs=frozen,
+        subscription_id=None if isinstance(item, Recorded) else item.subscription_id,
+        plan_version_id=None if isinstance(item, Recorded) else item.plan_version_id,
+        charge_id=charge_id,
+        evidence=evidence,
+        partial=False if isinstance(item, Fee) else item.partial,
+    )
+
+
+def _tax(lines: list[Line], inputs: Inputs) -> tuple[tuple[Line, ...], tuple[TaxTotal, ...], Decimal]:
+    if not inputs.tax_rates:
+        return tuple(lines), (), ZERO
+    result = apply([line.amount for line in lines], inputs.tax_rates, inputs.currency, inputs.tax_rounding)
+    taxed = tuple(
+        replace(
+            line,
+            taxes=tuple(
+                TaxShare(rate.code, rate.name, rate.rate, line.amount, amount)
+                for rate, amount in zip(inputs.tax_rates, shares, strict=True)
+            ),
+        )
+        for line, shares in zip(lines, result.per_line, strict=True)
+    )
+    totals = tuple(
+        TaxTotal(rate.code, rate.name, rate.rate, total.base, total.amount)
+        for rate, total in zip(inputs.tax_rates, result.totals, strict=True)
+    )
+    return taxed, totals, sum((total.amount for total in totals), ZERO)
