@@ -81,7 +81,7 @@ def describe_rounding(
     writer = Writer(currency)
     if Fraction(line.amount) == exact:
         return f"amount: {writer.money(line.amount)} {currency}, exact, nothing rounded"
-    decimals = {0: "whole units", 1: "1 decimal"}.get(places, f"{places} decimals")
+    decimals = f"{places} decimals" if places else f"whole {currency}"
     return f"rounded {_MODES[mode]} to {decimals}: {writer.money(exact)} → {writer.money(line.amount)} {currency}"
 
 
@@ -98,15 +98,17 @@ def explain(
     sentences.append(describe_rounding(rated.exact, line, currency, mode))
     if rated.minimum is not None:
         sentences.extend(describe([rated.minimum], currency, unit))
-        writer = Writer(currency, unit)
-        whole = rated.exact + rated.minimum_top_up
-        rounded = line.amount + (Decimal(0) if top_up is None else top_up.amount)
-        sentences.append(
-            f"top-up line: {writer.money(rounded - line.amount)} {currency}, so that both lines come to "
-            f"{writer.money(rounded)}"
-            + ("" if Fraction(rounded) == whole else f" ({writer.money(whole)} rounded)")
-        )
+        sentences.append(_top_up(rated.exact + rated.minimum_top_up, line, top_up, currency))
     return sentences
+
+
+def _top_up(whole: Fraction, line: LineAmount, top_up: LineAmount | None, currency: str) -> str:
+    if top_up is None:
+        return "nothing is missing once rounded: no top-up line"
+    w = Writer(currency)
+    both = Fraction(line.amount + top_up.amount)
+    rounded = "" if both == whole else f", which is {w.money(whole)} rounded"
+    return f"top-up line: {w.money(top_up.amount)} {currency}; both lines come to {w.money(both)}{rounded}"
 
 
 def _signed(amount: Fraction, writer: Writer, *, first: bool) -> str:
@@ -151,7 +153,9 @@ def _conversion(step: Conversion, w: Writer) -> str:
 
 def _units_off(step: UnitsOff, w: Writer) -> str:
     included = _part(w.units(step.included), step.prorated)
-    return f"{w.units(step.units)} less {included} included = {w.units(step.result)} to pay"
+    if not step.result:
+        return f"{w.units(step.units)}, all within {included} included: nothing left to price"
+    return f"{w.units(step.units)} less {included} included = {w.units(step.result)} to price"
 
 
 def _tier(step: TierSlice | WholeTier, w: Writer) -> str:
@@ -180,12 +184,14 @@ def _span(step: TierSlice | WholeTier, w: Writer) -> str:
 
 
 def _packages(step: Packages, w: Writer) -> str:
-    free = ""
-    if step.free_units:
-        included = _part(f"{number(step.free_units)} free", step.prorated)
-        free = f"{w.units(step.units)} less {included} = "
+    included = _part(f"{number(step.free_units)} free", step.prorated)
     if not step.packages:
-        return f"{free}{w.units(step.billable)}: no package started, nothing is due"
+        return (
+            f"{w.units(step.units)}"
+            + (f", all within {included}" if step.units else "")
+            + ": no package started"
+        )
+    free = f"{w.units(step.units)} less {included} = " if step.free_units else ""
     filled = step.billable / step.package_size
     count = (
         f"{step.packages:,} {'package' if step.packages == 1 else 'packages'} of {number(step.package_size)}"
@@ -198,7 +204,11 @@ def _packages(step: Packages, w: Writer) -> str:
 def _limit(step: Step, w: Writer) -> str:
     assert isinstance(step, Capped | ToppedUp)
     if isinstance(step, Capped):
-        most = _part(f"maximum {w.money(step.maximum)}", step.prorated)
+        most = _limit_of(f"maximum {w.money(step.maximum)}", step.maximum, step.prorated, w)
         return f"{w.money(step.before)} is over the {most}: {w.money(step.subtotal)}"
-    least = _part(f"minimum {w.money(step.minimum)}", step.prorated)
-    return f"{least} less {w.money(step.before)} = {w.money(step.subtotal)} missing"
+    least = _limit_of(f"minimum {w.money(step.minimum)}", step.minimum, step.prorated, w)
+    return f"{least}, less {w.money(step.before)}: {w.money(step.subtotal)} missing"
+
+
+def _limit_of(name: str, amount: Fraction, prorated: Fraction, w: Writer) -> str:
+    return name if prorated == 1 else f"{_part(name, prorated)} = {w.money(amount * prorated)}"
