@@ -1,11 +1,12 @@
 """IANA time zones: local dates to UTC instants and back.
 
-Sources: SEMANTICS "Periods" (a skipped local time means the first instant after, a repeated one the first; elapsed time is
-UTC time); PEP 495 for `fold`. Everything outside this module keeps instants in UTC: subtracting two datetimes of one
-`ZoneInfo` compares wall clocks (the 23-hour day of a spring change would last 24), so local datetimes never leave it.
+Sources: SEMANTICS "Periods" (a skipped local time means the first instant after, a repeated one the first;
+elapsed time is UTC time); PEP 495 for `fold`. Everything outside this module keeps instants in UTC:
+subtracting two datetimes of one `ZoneInfo` compares wall clocks (the 23-hour day of a spring change would
+last 24), so local datetimes never leave it.
 
-The zone data is that of the installed `tzdata` package, never the machine's: every replica then agrees on a boundary, its
-version is known, and an upgrade is a deliberate act (decision 4).
+The zone data is that of the installed `tzdata` package, never the machine's: every replica then agrees on a
+boundary, its version is known, and an upgrade is a deliberate act (decision 4).
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -56,12 +57,14 @@ def _zone_names() -> frozenset[str]:
 
 
 def zone_data_version() -> str:
-    """Version of the zone data boundaries are computed with; a new one may move future boundaries (DESIGN §12)."""
+    """Version of the zone data boundaries are computed with; a new one may move future boundaries (DESIGN
+    §12)."""
     return metadata.version("tzdata")
 
 
 def utc(instant: datetime, field: str = "instant") -> datetime:
-    """`instant` as a UTC datetime, whatever offset it was written with. Raises `InstantOutOfRange`, naming `field`."""
+    """`instant` as a UTC datetime, whatever offset it was written with. Raises `InstantOutOfRange`, naming
+    `field`."""
     if instant.tzinfo is None or instant.utcoffset() is None:
         raise InstantOutOfRange.field(field, "must carry a UTC offset, such as 2024-01-31T00:00:00Z")
     if not EARLIEST_YEAR <= instant.year <= LATEST_YEAR:
@@ -70,8 +73,8 @@ def utc(instant: datetime, field: str = "instant") -> datetime:
 
 
 def to_instant(local: datetime, tz: ZoneInfo) -> datetime:
-    """The UTC instant of a naive local time: the first of two where clocks went back, the end of the gap where they
-    went forward. Raises `ValueError` for a datetime that already has a zone."""
+    """The UTC instant of a naive local time: the first of two where clocks went back, the end of the gap
+    where they went forward. Raises `ValueError` for a datetime that already has a zone."""
     if local.tzinfo is not None:
         raise ValueError("a local time carries no zone of its own")
     if not EARLIEST_YEAR - 1 <= local.year <= LATEST_YEAR + 1:
@@ -83,10 +86,12 @@ def to_instant(local: datetime, tz: ZoneInfo) -> datetime:
 
 
 def _end_of_gap(local: datetime, tz: ZoneInfo, after: datetime) -> datetime:
-    """The transition that skipped `local`, found by halving: zone files carry it, `zoneinfo` does not show it.
+    """The transition that skipped `local`, found by halving: zone files carry it, `zoneinfo` does not show
+    it.
 
-    In a gap, fold 0 reads the offset before it, which lands at or after the transition (`after`), and fold 1 the offset
-    after it, which lands before. Transitions fall on whole seconds, so at most 17 steps find one in a skipped day.
+    In a gap, fold 0 reads the offset before it, which lands at or after the transition (`after`), and fold 1
+    the offset after it, which lands before. Transitions fall on whole seconds, so at most 17 steps find one
+    in a skipped day.
     """
     before = local.replace(fold=1, tzinfo=tz).astimezone(UTC).replace(microsecond=0)
     low, high = 0, -((before - after) // _SECOND)
@@ -100,8 +105,8 @@ def _end_of_gap(local: datetime, tz: ZoneInfo, after: datetime) -> datetime:
 
 
 def local_midnight(day: date, tz: ZoneInfo) -> datetime:
-    """The instant the local `day` begins. Where midnight is skipped, the first instant after; a day that never was
-    (Pacific/Apia, 30 December 2011) begins, and ends, where the next one begins."""
+    """The instant the local `day` begins. Where midnight is skipped, the first instant after; a day that
+    never was (Pacific/Apia, 30 December 2011) begins, and ends, where the next one begins."""
     return to_instant(datetime.combine(day, time.min), tz)
 
 
@@ -111,11 +116,12 @@ def local_date(instant: datetime, tz: ZoneInfo) -> date:
 
 
 def days_between(start: datetime, end: datetime, tz: ZoneInfo) -> int:
-    """How many local calendar days begin after the day of `start`, up to and with the day of `end`; `start` <= `end`.
+    """Local calendar days from the day of `start`, which counts, to the day of `end`, which does not; `start`
+    <= `end`.
 
-    That is: the day of `start` counts, the day of `end` does not. A day that the zone skipped is not counted: crossing
-    the date line eastwards to westwards raises the offset by about a day, summer time by at most two hours, so the
-    rounded rise is the number of days left out (decision 4; checked over every zone in the tests).
+    A day that the zone skipped does not count: moving to the other side of the date line raises the offset by
+    a day, summer time by two hours at most, so the rise in whole days is the number of days left out
+    (decision 4; the tests compare it with counting, in every zone that ever skipped one).
     """
     opening, closing = start.astimezone(tz), end.astimezone(tz)
     dates = (closing.date() - opening.date()).days

@@ -17,9 +17,9 @@ class EmptyPeriod(Invalid):
 class Period:
     """The half-open `[start, end)`, both UTC (SEMANTICS "Periods"); sorts by start, then end.
 
-    An event at `end` belongs to the next period. Never empty: what has no length is `None`, so that nobody bills it.
-    Raises `EmptyPeriod` unless start < end, and `Invalid` for a datetime that is not in `datetime.UTC`
-    (`zones.utc` converts one from outside).
+    An event at `end` belongs to the next period. Never empty: what has no length is `None`, so that nobody
+    bills it. Raises `EmptyPeriod` unless start < end, and `Invalid` for a datetime that is not in
+    `datetime.UTC` (`zones.utc` converts one from outside).
     """
 
     start: datetime

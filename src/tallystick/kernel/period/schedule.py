@@ -1,8 +1,9 @@
 """The boundaries of a billing cycle, each in closed form from the anchor.
 
-A boundary is never derived from the one before it: that is how a cycle of the 31st drifts to the 28th (research,
-pitfalls 7 and 8). It is a local date, computed from the anchor's own local date, and the instant that date begins in the
-zone in force. Finding the period of an instant takes the same time after ten years as after one month.
+A boundary is never derived from the one before it: that is how a cycle of the 31st drifts to the 28th, or
+stops (killbill#127). It is a local date, computed from the anchor's own local date, and the instant that date
+begins in the zone in force. Finding the period of an instant takes the same time after ten years as after one
+month.
 """
 
 from bisect import bisect_right
@@ -66,10 +67,10 @@ class Rezone:
 class Schedule:
     """All that decides a subscription's boundaries; small enough to freeze on a line.
 
-    `anchor` is the UTC instant service starts (or its trial ends); `zone` the account's zone then, whose local date of the
-    anchor is kept for ever. `billing_day` (1 to 31, clamped to short months; default the 1st) moves calendar months and
-    multiples of them; weeks start on Monday. `rezones` is filled by `rezone`, in order.
-    Raises `UnknownTimeZone`, `InstantOutOfRange`, or `Invalid` for a billing day that cannot apply.
+    `anchor` is the UTC instant service starts (or its trial ends); `zone` the account's zone then, whose
+    local date of the anchor is kept for ever. `billing_day` (1 to 31, clamped to short months; default the
+    1st) moves calendar months and multiples of them; weeks start on Monday. `rezones` is filled by `rezone`,
+    in order. Raises `UnknownTimeZone`, `InstantOutOfRange`, or `Invalid` for a billing day that cannot apply.
     """
 
     anchor: datetime
@@ -92,7 +93,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """A whole period of a cycle, with what is needed to measure parts of it: the denominator of every proration.
+    """A whole period of a cycle and how to measure parts of it: the denominator of every proration.
 
     `index` counts from the period the anchor falls in (0); `zone` is the one its days are counted in.
     """
@@ -104,10 +105,11 @@ class Aligned:
 
 
 def boundary(schedule: Schedule, n: int) -> datetime:
-    """The UTC instant of the n-th boundary; number 0 opens the period that contains the anchor. Strictly increasing.
+    """The UTC instant of the n-th boundary, strictly increasing; number 0 opens the anchor's period.
 
-    Anniversary: the anchor itself, then the local midnight of its date n periods on, clamped to the month's last day.
-    Calendar: the local midnight that opens the n-th week, month, quarter, half-year or year. Raises `InstantOutOfRange`.
+    Anniversary: the anchor itself, then the local midnight of its date n periods on, clamped to the month's
+    last day. Calendar: the local midnight that opens the n-th week, month, quarter, half-year or year. Raises
+    `InstantOutOfRange`.
     """
     position = _rezone_position(schedule, n)
     if position and schedule.rezones[position - 1].index == n:
@@ -127,8 +129,8 @@ def zone_of(schedule: Schedule, n: int) -> str:
 def period_at(schedule: Schedule, instant: datetime) -> Aligned:
     """The whole aligned period that contains `instant`, also before the anchor. Constant time.
 
-    The local date guesses the index; a shift of zone moves a date by a day or two, a period is at least a week, so the
-    guess is wrong by one at most. Raises `InstantOutOfRange`.
+    The local date guesses the index; a shift of zone moves a date by a day or two, a period is at least a
+    week, so the guess is wrong by one at most. Raises `InstantOutOfRange`.
     """
     index = _index_guess(schedule, utc(instant))
     start = boundary(schedule, index)
@@ -146,7 +148,7 @@ def next_boundary(schedule: Schedule, after: datetime) -> datetime:
 
 
 def periods_between(schedule: Schedule, start: datetime, end: datetime | None) -> Iterator[Aligned]:
-    """The whole aligned periods that share an instant with `[start, end)`, in order; without an end, for ever.
+    """The whole aligned periods that share an instant with `[start, end)`, in order; endless without an end.
 
     Consecutive ones touch: no gap, no overlap. `service_periods` cuts each to what is served.
     """
@@ -167,8 +169,8 @@ def service_periods(
 ) -> Iterator[tuple[Aligned, Period]]:
     """Each whole period that service from `start` to `end` touches, with the part of it that is served.
 
-    A first stub runs to the next boundary of the cycle (annual, day 1, from 10 January: to 1 January); a last one ends
-    with the service. The parts touch each other and add up to `[start, end)`.
+    A first stub runs to the next boundary of the cycle (annual, day 1, from 10 January: to 1 January); a last
+    one ends with the service. The parts touch each other and add up to `[start, end)`.
     """
     for whole in periods_between(schedule, start, end):
         closed = whole.period.end
@@ -178,10 +180,11 @@ def service_periods(
 def rezone(schedule: Schedule, old_end: datetime, new_zone: str) -> Schedule:
     """The schedule of an account whose zone changed: `new_zone` applies from the boundary `old_end` on.
 
-    `old_end` is the end of the period that was running when the zone changed (`next_boundary(schedule, changed_at)`).
-    The period it opens starts there, not at the new zone's midnight, so that periods chain; the ones after start at the
-    new zone's midnights. Earlier periods stay as they were. Repeating it is harmless; of two changes before one boundary
-    the later counts. Raises `Invalid` where `old_end` is no boundary or lies before an earlier change.
+    `old_end` is the end of the period that was running when the zone changed (`next_boundary(schedule,
+    changed_at)`). The period it opens starts there, not at the new zone's midnight, so that periods chain;
+    the ones after start at the new zone's midnights. Earlier periods stay as they were. Repeating it is
+    harmless; of two changes before one boundary the later counts. Raises `Invalid` where `old_end` is no
+    boundary or lies before an earlier change.
     """
     zone(new_zone)
     opened = period_at(schedule, old_end)

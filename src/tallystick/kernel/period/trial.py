@@ -1,7 +1,7 @@
 """A plan's own trial: free days before the first paid period.
 
-A trial that is a subscription of its own needs nothing from here: it ends when its successor becomes active, and that
-instant is the successor's anchor (SEMANTICS "Periods").
+A trial that is a subscription of its own needs nothing from here: it ends when its successor becomes active,
+and that instant is the successor's anchor (SEMANTICS "Periods").
 """
 
 from dataclasses import replace
@@ -25,8 +25,9 @@ class TrialAnchor(StrEnum):
 def trial_end(start: datetime, days: int, zone_name: str) -> datetime:
     """When a trial of that many days ends: the same local time of day, `days` calendar days on.
 
-    The customer gets whole days, never a first day cut at midnight; over a spring change the trial is an hour shorter in
-    elapsed time, as its days are. 0 days end where they start. Raises `Invalid` below 0 or above ten years.
+    The customer gets whole days, never a first day cut at midnight; over a spring change the trial is an hour
+    shorter in elapsed time, as its days are. 0 days end where they start. Raises `Invalid` below 0 or above
+    ten years.
     """
     if not 0 <= days <= MAX_TRIAL_DAYS:
         raise Invalid.field("trial_period_days", f"must be 0 to {MAX_TRIAL_DAYS}")
@@ -42,7 +43,8 @@ def anchor_after_trial(
 ) -> datetime:
     """The anchor of the paid cycle. Default: the trial's end, so that the first paid period is a whole one.
 
-    `START` keeps the cycle of the start: the first paid period is then the stub from the trial's end to the next boundary.
+    `START` keeps the cycle of the start: the first paid period is then the stub from the trial's end to the
+    next boundary.
     """
     return utc(ended if setting is TrialAnchor.TRIAL_END else start, "anchor")
 
@@ -52,8 +54,9 @@ def extend_trial(
 ) -> Schedule:
     """The schedule after a trial is extended (or cut) to `new_end`.
 
-    The anchor moves with the trial's end only while nothing is billed: afterwards the periods on issued invoices stand,
-    and only the start of paid service moves (SEMANTICS "Periods"; research, complaint 15). Repeating it is harmless.
+    The anchor moves with the trial's end only while nothing is billed: afterwards the periods on issued
+    invoices stand, and only the start of paid service moves (SEMANTICS "Periods"; lago#771). Repeating it is
+    harmless.
     """
     if billed or setting is TrialAnchor.START:
         return schedule

@@ -1,7 +1,8 @@
 """The fraction of a whole aligned period that a part of it is.
 
-Every basis but `none` measures a part as the difference of two positions in the whole, so the parts of a period always
-add up to it: nobody pays for a day twice, and no day is given away (lago-api#6194: the denominator is never clamped).
+Every basis but `none` measures a part as the difference of two positions in the whole, so the parts of a
+period always add up to it: nobody pays for a day twice, and no day is given away (lago-api#6194: the
+denominator is never clamped).
 """
 
 from dataclasses import dataclass
@@ -21,9 +22,11 @@ _DAYS_PER_MONTH = 30
 class Basis(StrEnum):
     """How parts of a period are measured; a setting per plan, frozen on each line.
 
-    - `days` (default): calendar days in the account's zone; the day something starts counts, the day it ends does not.
+    - `days` (default): calendar days in the account's zone; the day something starts counts, the day it ends
+      does not.
     - `seconds`: elapsed time, exact to the microsecond.
-    - `thirty_360`: 30E/360, every month 30 days long; a part never exceeds the whole. A week has no month to fix, so
+    - `thirty_360`: 30E/360, every month 30 days long; a part never exceeds the whole. A week has no month to
+      fix, so
       weekly plans are measured in days.
     - `none`: the full price for any use, however short; nothing for none.
     """
@@ -36,7 +39,8 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """`used` of `whole`, in the basis' unit: calendar days, microseconds, 30-day-month days, or (none) all or nothing."""
+    """`used` of `whole`, in the basis' unit: calendar days, microseconds, 30-day-month days, or (none) all or
+    nothing."""
 
     used: int
     whole: int
@@ -50,8 +54,8 @@ class Share:
 def share(basis: Basis, used: Period | None, whole: Aligned) -> Share:
     """How much of `whole` the part `used` is (None: nothing), as the two integers an explanation shows.
 
-    `used` must lie inside `whole`, else `ValueError`: a longer one is several periods, each with its own fraction.
-    The whole is the aligned period, also for a first or last stub (SEMANTICS "Proration").
+    `used` must lie inside `whole`, else `ValueError`: a longer one is several periods, each with its own
+    fraction. The whole is the aligned period, also for a first or last stub (SEMANTICS "Proration").
     """
     if used is not None and not whole.period.covers(used):
         raise ValueError("a part must lie inside its whole period")
@@ -73,9 +77,9 @@ def used_until(
 ) -> Period | None:
     """The part of `period` that counts as used when it is cut at `at`; None where nothing does.
 
-    `bill_last_day` is the setting "the day of cancellation is billed": service then counts to the end of the local day in
-    which `at` falls. A cut at the very midnight has used nothing of the day that begins. It concerns the bases that count
-    days; elapsed seconds are what they are.
+    `bill_last_day` is the setting "the day of cancellation is billed": service then counts to the end of the
+    local day in which `at` falls. A cut at the very midnight has used nothing of the day that begins. It
+    concerns the bases that count days; elapsed seconds are what they are.
     """
     end = at
     if at > period.start and bill_last_day and basis in (Basis.DAYS, Basis.THIRTY_360):
@@ -94,13 +98,14 @@ def prorated_amount(
 
 
 def prorated_quantity(quantity: Decimal | Fraction, part: Fraction) -> Fraction:
-    """A minimum, allowance or number of included units for a part of a period: like a fee, but exact, because it goes on
-    into a price (SEMANTICS "Proration": prorated like fees unless the plan says otherwise)."""
+    """A minimum, allowance or number of included units for a part of a period: like a fee, but exact, because
+    it goes on into a price (SEMANTICS "Proration": prorated like fees unless the plan says otherwise)."""
     return Fraction(quantity) * part
 
 
 def _position(basis: Basis, instant: datetime, whole: Aligned) -> int:
-    """How far into its whole period an instant is, in the basis' unit; from 0 at the start, never decreasing."""
+    """How far into its whole period an instant is, in the basis' unit; from 0 at the start, never
+    decreasing."""
     if basis is Basis.SECONDS:
         return (instant - whole.period.start) // _TICK
     if basis is Basis.THIRTY_360 and whole.cycle is not Cycle.WEEKLY:
@@ -111,8 +116,8 @@ def _position(basis: Basis, instant: datetime, whole: Aligned) -> int:
 def _position_30e_360(instant: datetime, whole: Aligned) -> int:
     """30E/360 days since the start, at most the months' 30 days each, and exactly those at the end.
 
-    The clamp matters only for cycles of the 29th to 31st: 31 January to 28 February has 28 such days, 28 February to
-    31 March 32, and both are one month (SEMANTICS: "at most one month").
+    The clamp matters only for cycles of the 29th to 31st: 31 January to 28 February has 28 such days, 28
+    February to 31 March 32, and both are one month (SEMANTICS: "at most one month").
     """
     length = _DAYS_PER_MONTH * whole.cycle.months
     if instant >= whole.period.end:
@@ -122,5 +127,6 @@ def _position_30e_360(instant: datetime, whole: Aligned) -> int:
 
 
 def _days_30e(day: date) -> int:
-    """A date's number on the 30E/360 line, where the 31st is the 30th (ISDA 2006, 4.16(g), "Eurobond basis")."""
+    """A date's number on the 30E/360 line, where the 31st is the 30th (ISDA 2006, 4.16(g), "Eurobond
+    basis")."""
     return 360 * day.year + _DAYS_PER_MONTH * day.month + min(day.day, _DAYS_PER_MONTH)

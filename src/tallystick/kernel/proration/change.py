@@ -1,8 +1,8 @@
 """Changing or ending in mid-period something that was billed in advance.
 
-The credit is taken from the line as it was billed, never from today's price list (lago-api#1776), and a line can give
-back only what is left of it (lago-api#1778). Every new line is credited on its own terms, so however often a customer
-changes in one period, no more comes back than was billed.
+The credit is taken from the line as it was billed, never from today's price list (lago-api#1776), and a line
+can give back only what is left of it (lago-api#1778). Every new line is credited on its own terms, so however
+often a customer changes in one period, no more comes back than was billed.
 """
 
 from dataclasses import dataclass, replace
@@ -39,10 +39,11 @@ class Amounts:
 class BilledLine:
     """A line billed in advance, frozen as it was billed.
 
-    `billed.net` is after its share of discounts. `period` is what it paid for, inside `whole`. `credited` is what earlier
-    corrections gave back. `changed_on` is the local day of the change that made the line, None for a line that a renewal
-    or a first activation made. Raises `ValueError` for a line no invoice can hold: negative or over-credited amounts, a
-    period outside its whole; `Invalid` for more decimals than the currency has.
+    `billed.net` is after its share of discounts. `period` is what it paid for, inside `whole`. `credited` is
+    what earlier corrections gave back. `changed_on` is the local day of the change that made the line, None
+    for a line that a renewal or a first activation made. Raises `ValueError` for a line no invoice can hold:
+    negative or over-credited amounts, a period outside its whole; `Invalid` for more decimals than the
+    currency has.
     """
 
     currency: str
@@ -73,7 +74,8 @@ class BilledLine:
 
 @dataclass(frozen=True, slots=True)
 class NewPrice:
-    """What replaces a line: the price of a whole period of its own cycle, which may differ from the old one's.
+    """What replaces a line: the price of a whole period of its own cycle, which may differ from the old
+    one's.
 
     `until` is where service is already known to end, inside the whole period.
     """
@@ -86,7 +88,8 @@ class NewPrice:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A line to bill for the rest of a period: `amount` is `exact` rounded once. Discounts and tax come after."""
+    """A line to bill for the rest of a period: `amount` is `exact` rounded once. Discounts and tax come
+    after."""
 
     period: Period
     whole: Aligned
@@ -107,11 +110,12 @@ class Change:
 
 
 def credit(line: BilledLine, used: Fraction, mode: Rounding = Rounding.HALF_AWAY) -> Amounts:
-    """What the line gives back now that `used` of it (0 to 1, cumulated over all changes) is all that was used.
+    """What the line gives back now that `used` of it (0 to 1, cumulated over all changes) is all that was
+    used.
 
-    billed - round(billed × used) - credited before, for net and tax each, never less than zero nor more than what is left
-    (SEMANTICS "Proration"). Kept and credited therefore always add up to billed, and repeating it with the same `used`
-    on the credited line gives nothing more.
+    billed - round(billed × used) - credited before, for net and tax each, never less than zero nor more than
+    what is left (SEMANTICS "Proration"). Kept and credited therefore always add up to billed, and repeating
+    it with the same `used` on the credited line gives nothing more.
     """
     if not 0 <= used <= 1:
         raise ValueError("the used share of a line lies between 0 and 1")
@@ -126,8 +130,8 @@ def credit(line: BilledLine, used: Fraction, mode: Rounding = Rounding.HALF_AWAY
 def used_share(line: BilledLine, at: datetime, *, bill_last_day: bool = False) -> Fraction:
     """The part of a line that is used when it ends at `at`: its used length ÷ the length it was billed for.
 
-    Both are measured in the line's whole period, so that a line for a rest of 10 days ended after 4 has used 4/10.
-    A line whose whole period measures nothing (30E/360 has no 31st) was free, and counts as used.
+    Both are measured in the line's whole period, so that a line for a rest of 10 days ended after 4 has used
+    4/10. A line whose whole period measures nothing (30E/360 has no 31st) was free, and counts as used.
     """
     used = used_until(line.basis, line.period, at, line.whole.zone, bill_last_day=bill_last_day)
     length = share(line.basis, line.period, line.whole).used
@@ -139,16 +143,18 @@ def used_share(line: BilledLine, at: datetime, *, bill_last_day: bool = False) -
 def cancel(
     line: BilledLine, at: datetime, *, bill_last_day: bool = False, mode: Rounding = Rounding.HALF_AWAY
 ) -> Amounts:
-    """The credit of a line whose service ends at `at`. The day of cancellation is not billed unless the setting says so."""
+    """The credit of a line whose service ends at `at`. The day of cancellation is not billed unless the
+    setting says so."""
     return credit(line, used_share(line, at, bill_last_day=bill_last_day), mode)
 
 
 def change(line: BilledLine, at: datetime, new: NewPrice, mode: Rounding = Rounding.HALF_AWAY) -> Change:
     """An immediate change at `at`: credit the unused rest of `line`, charge `new` for the rest of its period.
 
-    The day of the change belongs to the new plan. Of several changes on one local day only the last is charged: a line
-    made by a change earlier that day is credited whole, and its successor takes over from where it began, so that no
-    basis leaves hours nobody pays for. Raises `ValueError` outside the line's period: a change at its end is a renewal.
+    The day of the change belongs to the new plan. Of several changes on one local day only the last is
+    charged: a line made by a change earlier that day is credited whole, and its successor takes over from
+    where it began, so that no basis leaves hours nobody pays for. Raises `ValueError` outside the line's
+    period: a change at its end is a renewal.
     """
     if not line.period.contains(at):
         raise ValueError("an immediate change falls inside the period of the line it replaces")
@@ -163,7 +169,8 @@ def change(line: BilledLine, at: datetime, new: NewPrice, mode: Rounding = Round
 
 
 def change_start(line: BilledLine, at: datetime) -> datetime:
-    """From when the successor of `line` is charged if it changes at `at`; also its anchor where it brings a cycle of its own."""
+    """From when the successor of `line` is charged if it changes at `at`; also its anchor where it brings a
+    cycle of its own."""
     again = line.changed_on == local_date(at, zone(line.whole.zone))
     return line.period.start if again else at
 

@@ -28,8 +28,8 @@ MAX_PREVIEW = 1000
 class PreviewPeriod:
     """One period of service.
 
-    `service` is billed, `whole` is its denominator, `share` the two in the basis' unit; `days_used` of `days_whole` are the
-    calendar days in `zone` whatever the basis; `closes_at` is when it can be billed.
+    `service` is billed, `whole` is its denominator, `share` the two in the basis' unit; `days_used` of
+    `days_whole` are the calendar days in `zone` whatever the basis; `closes_at` is when it can be billed.
     """
 
     index: int
@@ -61,9 +61,11 @@ def schedule_preview(
     basis: Basis = Basis.DAYS,
     close_delay: timedelta = timedelta(0),
 ) -> tuple[PreviewPeriod, ...]:
-    """The first `count` periods of service from `start` to `end` (None: open), in order; they touch each other.
+    """The first `count` periods of service from `start` to `end` (None: open), in order; they touch each
+    other.
 
-    Raises `Invalid` for a count outside 1 to 1000, `EmptyPeriod` for an end not after the start, `InstantOutOfRange`.
+    Raises `Invalid` for a count outside 1 to 1000, `EmptyPeriod` for an end not after the start,
+    `InstantOutOfRange`.
     """
     if not 1 <= count <= MAX_PREVIEW:
         raise Invalid.field("count", f"must be 1 to {MAX_PREVIEW}")
