@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from itertools import count
 
 from tallystick.kernel.errors import Invalid
 from tallystick.kernel.period.interval import Period
@@ -155,13 +154,11 @@ def periods_between(schedule: Schedule, start: datetime, end: datetime | None) -
     if end is not None and start >= end:
         return
     whole = period_at(schedule, start)
-    opened = whole.period.start
-    for index in count(whole.index):
-        if end is not None and opened >= end:
-            return
-        closed = boundary(schedule, index + 1)
-        yield _aligned(schedule, index, opened, closed)
-        opened = closed
+    yield whole
+    while end is None or whole.period.end < end:
+        index, opened = whole.index + 1, whole.period.end
+        whole = _aligned(schedule, index, opened, boundary(schedule, index + 1))
+        yield whole
 
 
 def service_periods(
