@@ -311,3 +311,9 @@ def test_prices_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         price.version = 2  # type: ignore[misc]
     assert hash(price) == hash(compile_price("flat", {"amount": "1.00"}))
+
+
+def test_a_flood_of_unknown_fields_is_told_only_in_part() -> None:
+    with pytest.raises(Invalid) as refused:
+        compile_price("flat", {"amount": 1, **{f"x{n}": 1 for n in range(5_000)}})
+    assert len(refused.value.details) == 100

@@ -21,6 +21,7 @@ ONE: Final = Fraction(1)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _SAFE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _LONGEST = 60
+_ENOUGH = 100
 _NOT_A_NUMBER = 'must be a decimal number, as a string such as "0.05" or as a JSON number'
 _TOO_LONG = f"must have at most {MAX_INTEGER_DIGITS} digits before and {MAX_DECIMALS} after the decimal point"
 
@@ -148,12 +149,11 @@ class Fields:
         ]
 
     def close(self) -> None:
-        """Notes every field nobody asked for. A name that is not a plain word is not repeated, only counted."""
+        """Notes fields nobody asked for, up to a hundred. A name that is not a plain word is not repeated."""
         for name in self._raw:
-            if name in self._known:
+            if name in self._known or len(self.problems) >= _ENOUGH:
                 continue
-            plain = isinstance(name, str) and _SAFE_NAME.fullmatch(name)
-            self.problems.setdefault(
-                self.at(name) if plain else self.path,
-                "is not a known field" if plain else "has a field that is not known here",
-            )
+            if isinstance(name, str) and _SAFE_NAME.fullmatch(name):
+                self.problem(name, "is not a known field")
+            else:
+                self.problems.setdefault(self.path, "has a field that is not known here")
