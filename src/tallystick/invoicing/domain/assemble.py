@@ -178,11 +178,9 @@ def _usage(item: Usage, inputs: Inputs) -> list[Line]:
     if not item.evidence.count and not amount.amount and not amount.exact and top_up is None:
         return []
     frozen = {
-        **item.terms, "fee_share": item.share.fee, "limit_share": item.share.limits, "aligned": item.aligned,
+        **item.terms, "fee_share": _ratio(item.share.fee), "limit_share": _ratio(item.share.limits), "aligned": item.aligned,
         "total_quantity": item.quantity, "billed": item.billed, "billed_quantity": item.billed_quantity, "rounding": mode,
     }  # fmt: skip
-    frozen["fee_share"] = _ratio(item.share.fee)
-    frozen["limit_share"] = _ratio(item.share.limits)
     key = f"charge:{item.charge_id}"
     rule = f"{item.price.model}/{item.price.version}"
     lines = [

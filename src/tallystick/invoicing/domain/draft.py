@@ -80,7 +80,9 @@ class Line:
     charge_id: int | None = None
     evidence: UsageEvidence | None = None
     taxes: tuple[TaxShare, ...] = ()
-    partial: bool = False  # bills a part of a period that is still open; the period's close bills the difference
+    partial: bool = (
+        False  # bills a part of a period that is still open; the period's close bills the difference
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
     interval.py   Period [start, end)
     schedule.py   boundaries of a subscription's cycle, in closed form
+    due.py        when a subscription is billed next, and for what
     trial.py      where a trial ends and what it anchors
 
 Sources: SEMANTICS "Periods"; DESIGN §4 (boundaries are computed in Python only, on local dates); decision 4.
 """
 
+from tallystick.kernel.period.due import Coverage, Due, Part, Terms, next_due
 from tallystick.kernel.period.interval import EmptyPeriod, Period
 from tallystick.kernel.period.schedule import (
     Aligned,
@@ -28,17 +30,22 @@ from tallystick.kernel.period.trial import TrialAnchor, anchor_after_trial, exte
 __all__ = [
     "Aligned",
     "Alignment",
+    "Coverage",
     "Cycle",
+    "Due",
     "EmptyPeriod",
+    "Part",
     "Period",
     "Rezone",
     "Schedule",
+    "Terms",
     "TrialAnchor",
     "anchor_after_trial",
     "boundary",
     "close_instant",
     "extend_trial",
     "next_boundary",
+    "next_due",
     "period_at",
     "periods_between",
     "rezone",
