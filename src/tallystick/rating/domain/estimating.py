@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from tallystick.kernel.money import Rounding, exact_decimal
-from tallystick.rating.domain.explain import explain
+from tallystick.rating.domain.explaining import explain
 from tallystick.rating.domain.lines import LineAmount, round_lines
 from tallystick.rating.domain.models import FULL, Share
 from tallystick.rating.domain.pricing import Exact, Price, Quantity, Rated, rate
