@@ -105,11 +105,13 @@ def _statement_table(
 ) -> Table:
     """Numbers get the room they need, always; units a little; the description what is left, cut with an ellipsis."""
     quantity = max((len(row[1]) for row in rows), default=0)
-    unit = min(max((row[2].cell_len for row in rows), default=0), _UNIT_WIDTH)
+    unit = max((row[2].cell_len for row in rows), default=0)
     exact = max((len(row[3]) for row in rows), default=0)
     amount = max((len(text) for text in (*(row[4] for row in rows), *sums)), default=0)
-    needed = [max(quantity, 8), max(unit, 4), max(exact, 5), max(amount, 3)]
-    description = max(_LEAST_DESCRIPTION, width - _INDENT[3] - sum(needed) - _GAP * len(needed))
+    room = width - _INDENT[3] - _GAP * 4 - max(quantity, 8) - max(exact, 5) - max(amount, 3)
+    unit = max(4, min(unit, _UNIT_WIDTH, room - _LEAST_DESCRIPTION))
+    needed = [max(quantity, 8), unit, max(exact, 5), max(amount, 3)]
+    description = max(_LEAST_DESCRIPTION, room - unit)
     names = (
         ("description", "left"),
         ("quantity", "right"),

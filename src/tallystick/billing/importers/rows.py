@@ -22,6 +22,7 @@ MAPPINGS: tuple[Mapping, ...] = (FOCUS, OCI)
 
 MAX_ID_CHARACTERS = 255
 MAX_METER_CODE_CHARACTERS = 100
+MAX_NAME_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,9 @@ def _row(line_no: int, event_id: str, cells: dict[str, str], mapping: Mapping) -
         event_source=mapping.source,
         event_id=event_id,
         customer_external_id=customer,
-        customer_name=next((cells[name] for name in mapping.customer_name if cells.get(name)), customer),
+        customer_name=_name(
+            next((cells[name] for name in mapping.customer_name if cells.get(name)), customer)
+        ),
         meter_code=meter_code(provider, sku, unit, price),
         quantity=_decimal(cells, mapping.quantity, price=False),
         unit=unit,
@@ -136,7 +139,7 @@ def _row(line_no: int, event_id: str, cells: dict[str, str], mapping: Mapping) -
         currency=_currency(cells, mapping.currency),
         expected_cost=_optional(cells, mapping.cost),
         dimensions={word: cells[name] for word, name in mapping.dimensions.items() if cells.get(name)},
-        description=cells[mapping.description] or sku,
+        description=_name(cells[mapping.description] or sku),
         category=cells[mapping.category],
         provider=provider,
         consumed=_optional(cells, mapping.consumed) if mapping.consumed else None,
@@ -174,6 +177,11 @@ def _filled(cells: dict[str, str], columns: tuple[str, ...]) -> str:
     if len(value) > MAX_ID_CHARACTERS:
         raise _CellProblem(columns[0], f"is longer than {MAX_ID_CHARACTERS} characters")
     return value
+
+
+def _name(text: str) -> str:
+    """A name as long as a name may be; the rest of a longer one is dropped, as it identifies nothing."""
+    return text if len(text) <= MAX_NAME_CHARACTERS else text[: MAX_NAME_CHARACTERS - 1] + "…"
 
 
 def _decimal(cells: dict[str, str], column: str, *, price: bool) -> Decimal:

@@ -5,10 +5,12 @@ from datetime import datetime
 from decimal import Context, Decimal
 
 from tallystick.kernel.clock import bounded
-from tallystick.kernel.money import EXACT_SCALE, MAX_INTEGER_DIGITS
+from tallystick.kernel.money import MAX_INTEGER_DIGITS
 
 MAX_PRICE_DECIMALS = 12
-"""A unit price's decimals (CONTRACT §2)."""
+MAX_QUANTITY_DECIMALS = 12
+MAX_QUANTITY_DIGITS = 18
+"""The bounds of prices (CONTRACT §2) and quantities are those of every other door into the event store."""
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _NOT_FINITE = re.compile(r"[+-]?(?:s?nan[0-9]*|inf(?:inity)?)", re.IGNORECASE)
@@ -45,13 +47,13 @@ def decimals(value: Decimal) -> int:
 
 
 def quantity(text: str) -> Decimal:
-    """A quantity of usage: not negative, below 10^15, at most 18 decimals."""
-    return _bounded(number(text), EXACT_SCALE)
+    """A quantity of usage: not negative, below 10^18, at most 12 decimals."""
+    return _bounded(number(text), MAX_QUANTITY_DECIMALS, MAX_QUANTITY_DIGITS)
 
 
 def unit_price(text: str) -> Decimal:
     """A price of one unit: not negative, below 10^15, at most 12 decimals."""
-    return _bounded(number(text), MAX_PRICE_DECIMALS)
+    return _bounded(number(text), MAX_PRICE_DECIMALS, MAX_INTEGER_DIGITS)
 
 
 def instant(text: str, *, naive_is_utc: bool) -> datetime:
@@ -73,11 +75,11 @@ def instant(text: str, *, naive_is_utc: bool) -> datetime:
         raise BadValue("is not a date and time that exists") from None
 
 
-def _bounded(value: Decimal, places: int) -> Decimal:
+def _bounded(value: Decimal, places: int, digits: int) -> Decimal:
     if value < 0:
         raise BadValue("is negative; enter a correction as a credit")
-    if value.adjusted() >= MAX_INTEGER_DIGITS:
-        raise BadValue(f"has more than {MAX_INTEGER_DIGITS} digits before the point")
+    if value.adjusted() >= digits:
+        raise BadValue(f"has more than {digits} digits before the point")
     if decimals(value) > places:
         raise BadValue(f"has more than {places} decimals")
     return value
