@@ -57,13 +57,15 @@ def write_note(data_dir: Path, instance: Instance) -> None:
     fresh.rename(data_dir / _NOTE)
 
 
-def read_note(data_dir: Path) -> Instance | None:
-    """The last note, or None. Of use only while somebody holds the lock."""
+def running(data_dir: Path, name: str = "instance") -> Instance | None:
+    """The note of the process that holds lock `name`; None where it has not written one yet. Ask only while the lock is held."""
     try:
+        holder = int((data_dir / f"{name}.lock").read_text(encoding="ascii"))
         fields = json.loads((data_dir / _NOTE).read_text(encoding="utf-8"))
-        return Instance(**{**fields, "urls": tuple(fields["urls"])})
+        instance = Instance(**{**fields, "urls": tuple(fields["urls"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
+    return instance if instance.pid == holder else None
 
 
 def remove_note(data_dir: Path) -> None:
