@@ -6,7 +6,7 @@ Amounts and quantities are JSON numbers or strings of plain ASCII digits; a bool
 
 import re
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
@@ -17,7 +17,8 @@ from tallystick.kernel.errors import Invalid, Refusal
 
 _DECIMAL = re.compile(r"^-?(0|[1-9][0-9]{0,29})(\.[0-9]{1,30})?$", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-MAX_QUANTITY_DIGITS = 24
+_WIDE = Context(prec=90)
+"""Wider than any number let in, so that checking one never rounds it."""
 
 
 def decimal_value(value: object) -> Decimal:
@@ -47,10 +48,9 @@ def bounded_decimal(
             raise ValueError("must not be zero")
         if abs(number) >= Decimal(10) ** integer_digits:
             raise ValueError(f"must be below 10^{integer_digits}")
-        exponent = number.normalize().as_tuple().exponent if number else 0
-        if isinstance(exponent, int) and -exponent > places:
+        if number != number.quantize(Decimal(1).scaleb(-places), context=_WIDE):
             raise ValueError(f"has more than {places} decimals")
-        return number + 0 if number else Decimal(0)
+        return number if number else Decimal(0)
 
     return BeforeValidator(check)
 
