@@ -27,6 +27,9 @@ _UTF8_MARK = "\ufeff"
 
 NOT_UTF8 = "is not valid UTF-8"
 TOO_LONG = f"is longer than {MAX_RECORD_BYTES // 1024} KiB"
+NOT_CSV = (
+    "is not well-formed CSV: text after a closing quotation mark, or a line break outside of quotation marks"
+)
 NOT_CLOSED = "has a quotation mark that is never closed"
 
 
@@ -65,14 +68,44 @@ def open_csv(stream: BinaryIO) -> CsvReport:
     Raises `Invalid` for a file that is empty, not UTF-8, separated by something else, or whose header repeats or lacks a
     name, and `TooLarge` while reading past the limit. Reading has no effect outside the stream.
     """
-    groups = _groups(_lines(stream))
-    number, first = next(groups, (0, None))
-    if number == 0:
+    source = _Source(_lines(stream))
+    group = _group(source)
+    if group is None:
         raise Invalid.field(
             "file", "is empty; a report begins with a line of column names", code="empty_file"
         )
-    columns = _header(first)
-    return CsvReport(columns, _records(groups, columns))
+    columns = _header(group)
+    return CsvReport(columns, _records(source, columns))
+
+
+class _Source:
+    """Lines that can be given back, so that a record which went wrong costs its first line only."""
+
+    def __init__(self, lines: Iterator[_Line]) -> None:
+        self._lines = lines
+        self._ahead: deque[_Line] = deque()
+
+    def take(self) -> _Line | None:
+        return self._ahead.popleft() if self._ahead else next(self._lines, None)
+
+    def give_back(self, lines: Sequence[_Line]) -> None:
+        self._ahead.extendleft(reversed(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Lines that form one record together, or the reason why they do not."""
+
+    lines: tuple[_Line, ...]
+    problem: str | None
+
+    @property
+    def start(self) -> int:
+        return self.lines[0][0]
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for _, text in self.lines if text is not None]
 
 
 def _lines(stream: BinaryIO) -> Iterator[_Line]:
@@ -92,46 +125,40 @@ def _lines(stream: BinaryIO) -> Iterator[_Line]:
         yield number, None if too_long else line.decode("utf-8", "surrogateescape")
 
 
-def _groups(lines: Iterator[_Line]) -> Iterator[tuple[int, list[str] | str]]:
-    """Lines that form one record together, with the number of the first; or the reason why they do not."""
-    ahead: deque[_Line] = deque()
-
-    def following() -> _Line | None:
-        return ahead.popleft() if ahead else next(lines, None)
-
-    while (start := following()) is not None:
-        taken = [start]
-        quotes, size = _quotes(start[1]), len(start[1] or "")
-        while quotes % 2 and len(taken) < MAX_RECORD_LINES and size <= MAX_RECORD_BYTES:
-            line = following()
-            if line is None:
-                break
-            taken.append(line)
-            quotes += _quotes(line[1])
-            size += len(line[1] or "")
-        texts = [text for _, text in taken if text is not None]
-        if quotes % 2:
-            ahead.extendleft(reversed(taken[1:]))
-            yield start[0], NOT_CLOSED
-        elif len(texts) < len(taken) or size > MAX_RECORD_BYTES:
-            yield start[0], TOO_LONG
-        else:
-            yield start[0], texts
+def _group(source: _Source) -> _Group | None:
+    """The next record's lines: one, or several where a quotation mark stays open at a line's end."""
+    start = source.take()
+    if start is None:
+        return None
+    taken = [start]
+    quotes, size = _quotes(start[1]), len(start[1] or "")
+    while quotes % 2 and len(taken) < MAX_RECORD_LINES and size <= MAX_RECORD_BYTES:
+        line = source.take()
+        if line is None:
+            break
+        taken.append(line)
+        quotes += _quotes(line[1])
+        size += len(line[1] or "")
+    if quotes % 2:
+        problem: str | None = NOT_CLOSED
+    else:
+        problem = TOO_LONG if size > MAX_RECORD_BYTES or any(text is None for _, text in taken) else None
+    return _Group(tuple(taken), problem)
 
 
 def _quotes(text: str | None) -> int:
     return text.count('"') if text else 0
 
 
-def _header(group: list[str] | str | None) -> tuple[str, ...]:
-    if not isinstance(group, list):
-        raise Invalid.field("header", group or "is missing", code="bad_header")
-    text = "".join(group).removeprefix(_UTF8_MARK)
+def _header(group: _Group) -> tuple[str, ...]:
+    if group.problem:
+        raise Invalid.field("header", group.problem, code="bad_header")
+    text = "".join(group.texts).removeprefix(_UTF8_MARK)
     if _UNDECODABLE.search(text):
         raise Invalid.field("header", f"{NOT_UTF8}; save the file as UTF-8", code="not_utf8")
     if _CONTROL.search(text):
         raise Invalid.field("header", "holds a control character; this is not a CSV file", code="bad_header")
-    names = tuple(name.strip() for name in next(csv.reader([text.strip("\r\n")]), []))
+    names = _names(text.strip("\r\n"))
     if len(names) < 2:
         found = next((word for mark, word in _OTHER_DELIMITERS.items() if mark in text), None)
         problem = (
@@ -151,22 +178,39 @@ def _header(group: list[str] | str | None) -> tuple[str, ...]:
     return names
 
 
-def _records(
-    groups: Iterator[tuple[int, list[str] | str]], columns: tuple[str, ...]
-) -> Iterator[Record | BadRow]:
-    for number, group in groups:
-        if isinstance(group, str):
-            yield BadRow(number, "row", group)
-            continue
-        try:
-            rows = [row for row in csv.reader(group, strict=True) if row]
-        except csv.Error:
-            yield BadRow(
-                number, "row", "is not well-formed CSV: a closing quotation mark is followed by text"
-            )
-            continue
-        for offset, row in enumerate(rows):
-            yield _record(number + offset, row, columns)
+def _names(line: str) -> tuple[str, ...]:
+    if "\r" in line or "\n" in line:
+        raise Invalid.field(
+            "header",
+            "holds a line break; end lines with a line feed and keep names on one line",
+            code="bad_header",
+        )
+    try:
+        return tuple(name.strip() for name in next(csv.reader([line], strict=True), []))
+    except csv.Error:
+        raise Invalid.field("header", NOT_CSV, code="bad_header") from None
+
+
+def _records(source: _Source, columns: tuple[str, ...]) -> Iterator[Record | BadRow]:
+    """A record of several lines that cannot be used may be a cut line and the good ones after it: those are read again."""
+    while (group := _group(source)) is not None:
+        outcomes = _parsed(group, columns)
+        if len(group.lines) > 1 and any(isinstance(outcome, BadRow) for outcome in outcomes):
+            source.give_back(group.lines[1:])
+            first = outcomes[0]
+            yield first if isinstance(first, BadRow) else BadRow(group.start, "row", NOT_CLOSED)
+        else:
+            yield from outcomes
+
+
+def _parsed(group: _Group, columns: tuple[str, ...]) -> list[Record | BadRow]:
+    if group.problem:
+        return [BadRow(group.start, "row", group.problem)]
+    try:
+        rows = [row for row in csv.reader(group.texts, strict=True) if row]
+    except csv.Error:
+        return [BadRow(group.start, "row", NOT_CSV)]
+    return [_record(group.start + offset, row, columns) for offset, row in enumerate(rows)]
 
 
 def _record(number: int, row: Sequence[str], columns: tuple[str, ...]) -> Record | BadRow:
