@@ -208,6 +208,16 @@ def test_a_new_zone_applies_from_the_next_boundary_and_periods_chain() -> None:
     assert [period_at(moved, start).index for start in starts] == [0, 1, 2, 3]
 
 
+def test_a_zone_change_before_a_calendar_anchor_leaves_it_in_the_period_before() -> None:
+    plan = schedule("2024-01-01", Cycle.MONTHLY, CALENDAR, "UTC")
+    moved = rezone(plan, boundary(plan, -1), "America/New_York")
+    assert boundary(moved, 0) == at("2024-01-01T05:00Z")
+    assert period_at(moved, moved.anchor).period == Period(at("2023-12-01T00:00Z"), at("2024-01-01T05:00Z"))
+    parts = [part for _, part in islice(service_periods(moved, moved.anchor, None), 2)]
+    assert parts[0] == Period(at("2024-01-01T00:00Z"), at("2024-01-01T05:00Z"))
+    assert parts[1].start == parts[0].end
+
+
 def test_zone_changes_can_be_repeated_undone_and_followed_by_others() -> None:
     plan = schedule("2024-01-01", Cycle.MONTHLY, CALENDAR, "Europe/Berlin")
     february = boundary(plan, 1)

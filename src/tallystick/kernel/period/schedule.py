@@ -94,7 +94,7 @@ class Schedule:
 class Aligned:
     """A whole period of a cycle and how to measure parts of it: the denominator of every proration.
 
-    `index` counts from the period the anchor falls in (0); `zone` is the one its days are counted in.
+    `index` is the number of the boundary that opens it; `zone` is the one its days are counted in.
     """
 
     index: int
@@ -105,6 +105,9 @@ class Aligned:
 
 def boundary(schedule: Schedule, n: int) -> datetime:
     """The UTC instant of the n-th boundary, strictly increasing; number 0 opens the anchor's period.
+
+    (A zone change that applies before a calendar's anchor moves boundaries by some hours, and an anchor that
+    near one may find itself in period -1 or 1. Nothing depends on the number but the order.)
 
     Anniversary: the anchor itself, then the local midnight of its date n periods on, clamped to the month's
     last day. Calendar: the local midnight that opens the n-th week, month, quarter, half-year or year. Raises
