@@ -1,5 +1,6 @@
 """The supervisor as a real process: it starts everything, loses nothing, leaves nobody behind."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -272,8 +273,22 @@ def test_a_service_that_cannot_start_stops_everything(start: type[Running], fold
     house = start(folder, "tiny_app:create_broken_app")
     output, _ = house.process.communicate(timeout=60)
     assert house.process.returncode == 1
-    assert "gave up" in output
+    assert "before all was ready" in output
     assert "broken on purpose" in output
+    assert processes_of(folder) == []
+
+
+def test_a_service_that_dies_again_and_again_stops_everything(start: type[Running], folder: Path) -> None:
+    house = start(folder)
+    house.wait_for("ready")
+    end = time.monotonic() + 60
+    while house.process.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            house.ask("/die")
+        time.sleep(0.1)
+    assert house.process.returncode == 1
+    assert house.process.stdout is not None
+    assert "service died 5 times within a minute" in house.process.stdout.read()
     assert processes_of(folder) == []
 
 

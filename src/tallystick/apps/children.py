@@ -40,6 +40,11 @@ class Child:
         self.process = self.start()
         self.ready(self.process)
 
+    def ended(self) -> str | None:
+        """How it ended, for a person; None while it runs."""
+        status = self.process.poll() if self.process is not None else None
+        return None if status is None else _described(status)
+
     def watch(self, say: Callable[[str], None]) -> None:
         """Looks once; plans and makes restarts. Raises `GaveUp` after five deaths within a minute."""
         now = time.monotonic()
@@ -47,7 +52,7 @@ class Child:
             if now >= self.start_at:
                 self.run()
             return
-        status = self.process.poll()
+        status = self.ended()
         if status is None:
             return
         self.end(self.process)  # nothing of its group stays behind
@@ -55,12 +60,12 @@ class Child:
         self.deaths.append(now)
         if len(self.deaths) == FAILURES and now - self.deaths[0] < WINDOW_SECONDS:
             raise GaveUp(
-                f"{self.name} died {FAILURES} times within a minute, last with {_described(status)}; gave up. {self.why()}"
+                f"{self.name} died {FAILURES} times within a minute, last with {status}; gave up. {self.why()}"
             )
         recent = sum(now - death < WINDOW_SECONDS for death in self.deaths)
         delay = FIRST_DELAY * 2 ** (recent - 1)
         self.start_at = now + delay
-        say(f"{self.name} ended with {_described(status)}; starting it again in {delay:g} s. {self.why()}")
+        say(f"{self.name} ended with {status}; starting it again in {delay:g} s. {self.why()}")
 
     def finish(self) -> None:
         """Stops it. A repeat is safe."""

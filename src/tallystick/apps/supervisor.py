@@ -202,12 +202,13 @@ def _python_child(house: _House, name: str, arguments: Sequence[str], numbers: S
 
 
 def _wait_healthy(house: _House) -> None:
-    """Asks until the service answers 200. Raises `NotHealthy` or `GaveUp`."""
+    """Asks until the service answers 200. Raises `NotHealthy`."""
     address = f"{url(house.sockets[0])}/v1/health/"
     end = time.monotonic() + HEALTH_SECONDS
     while not house.stopping:
         for child in (*house.servers, *house.services):
-            child.watch(_say)
+            if (status := child.ended()) is not None:  # what never worked is not tried again and again
+                raise NotHealthy(f"{child.name} ended with {status} before all was ready. {child.why()}")
         if _answers(address):
             return
         if time.monotonic() > end:
@@ -290,7 +291,7 @@ def _stop_all(house: _House) -> None:
 
 def _look_at(log: Path) -> Callable[[], str]:
     def why() -> str:
-        last = tail(log, 3)
+        last = tail(log, 5)
         return f"Its log is {log}" + (f":\n{last}" if last else "")
 
     return why

@@ -67,10 +67,9 @@ def prepare(
         account=account,
         durable=durable,
     )
-    if existing.exists():
-        _clear_leftovers(server)
-    else:
+    if not existing.exists():
         _initialise(server)
+    _clear_leftovers(server)
     return server
 
 
@@ -105,9 +104,14 @@ def _initialise(server: Postgres) -> None:
 
 
 def _clear_leftovers(server: Postgres) -> None:
-    """A postmaster.pid without a postmaster: its number may by now be anyone's, and PostgreSQL would refuse to start."""
+    """Lock files without a postmaster: the number in them may by now be anyone's, and PostgreSQL would refuse to start."""
     end_leftovers(server.data)
-    (server.data / "postmaster.pid").unlink(missing_ok=True)
+    for leftover in (
+        server.data / "postmaster.pid",
+        server.sockets / _SOCKET,
+        server.sockets / f"{_SOCKET}.lock",
+    ):
+        leftover.unlink(missing_ok=True)
 
 
 def _environment() -> dict[str, str]:
