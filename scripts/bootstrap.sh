@@ -11,7 +11,7 @@ usable() {
 }
 
 find_python() {
-    for name in ${PYTHON:-} python3.13 python3.12 python3.11 python3.14 python3; do
+    for name in ${PYTHON:-python3.13 python3.12 python3.11 python3.14 python3}; do
         if command -v "$name" >/dev/null 2>&1 && usable "$name"; then
             command -v "$name"
             return

@@ -197,6 +197,24 @@ def query(house: Running, sql: str) -> object:
     return asyncio.run(ask())
 
 
+@pytest.mark.long
+def test_ten_kills_while_rows_are_written_lose_no_acknowledged_row(
+    start: type[Running], folder: Path
+) -> None:
+    acknowledged = 0
+    for kill in range(10):
+        house = start(folder)
+        house.wait_for("ready")
+        query(house, "CREATE TABLE IF NOT EXISTS written (n int)")
+        assert query(house, "SELECT count(*) FROM written") == acknowledged
+        for n in range(20 + kill):
+            query(house, f"INSERT INTO written VALUES ({n})")
+            acknowledged += 1
+        house.process.kill()
+        house.process.wait()
+    assert left_behind(folder) == []
+
+
 def test_a_taken_port_is_one_sentence_before_anything_starts(start: type[Running], folder: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

@@ -26,6 +26,7 @@ from tallystick.platform.embedded import (
 from tallystick.platform.embedded.binaries import all_postgres, find_redis
 from tallystick.platform.embedded.folder_lock import Instance, hold, remove_note, running, write_note
 from tallystick.platform.embedded.process import Account, spawn
+from tallystick.platform.reach import ServerUnreachable, check_database, check_redis
 
 STRANGER = Account("stranger", 54321, 54321)
 
@@ -270,3 +271,43 @@ def test_exit_statuses_and_refusals_in_a_sentence(folder: Path) -> None:
     assert refused.returncode == 1
     assert "[server_not_started]" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_two_commands_at_once_take_turns(folder: Path) -> None:
+    results: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(command(folder, "migrate").returncode))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [0, 0]
+    assert not (folder / "instance.json").exists()
+
+
+def test_a_named_database_that_does_not_answer_is_a_sentence_without_the_password(folder: Path) -> None:
+    environment = {**os.environ, "DATABASE_URL": "postgresql://me:hidden-word@127.0.0.1:1/x"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tallystick.cli.main", "migrate"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "DATABASE_URL" in done.stderr
+    assert "[server_unreachable]" in done.stderr
+    assert "hidden-word" not in done.stderr
+
+
+def test_named_servers_say_their_versions(folder: Path) -> None:
+    with embedded_postgres(folder, durable=False) as dsn, embedded_redis(folder) as url:
+        thread_result: list[str] = []
+        thread = threading.Thread(target=lambda: thread_result.append(check_database(dsn)))
+        thread.start()
+        thread.join()
+        assert int(thread_result[0].split(".")[0]) >= 15
+        assert int(check_redis(url).split(".")[0]) >= 6
+    with pytest.raises(ServerUnreachable, match="REDIS_URL"):
+        check_redis(url)

@@ -26,6 +26,7 @@ from tallystick.migrations import run as migration_run
 from tallystick.platform.embedded import place, postgres, redis
 from tallystick.platform.embedded.folder_lock import Instance, hold, remove_note, write_note
 from tallystick.platform.embedded.process import spawn, tail, tie_to_parent
+from tallystick.platform.reach import check_database, check_redis
 from tallystick.platform.settings import Settings, SettingsError, load_settings
 
 HEALTH_SECONDS = 60.0
@@ -92,6 +93,7 @@ def _signals(house: _House) -> Iterator[_House]:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
         wanted.append(signal.SIGHUP)
     before = {number: signal.signal(number, ask) for number in wanted}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, wanted)  # `tallystick up` blocks them while Python loads
     try:
         yield house
     finally:
@@ -125,11 +127,12 @@ def _say(line: str) -> None:
 def _start_servers(house: _House) -> None:
     """PostgreSQL and Redis, or the ones the environment names."""
     if house.settings.database_url:
-        _say("database   the one DATABASE_URL names")
+        version = check_database(house.settings.database_url)
+        _say(f"database   PostgreSQL {version}, the one DATABASE_URL names")
     else:
         _start_postgres(house)
     if house.settings.redis_url:
-        _say("redis      the one REDIS_URL names")
+        _say(f"redis      Redis {check_redis(house.settings.redis_url)}, the one REDIS_URL names")
     else:
         _start_redis(house)
 
@@ -193,7 +196,7 @@ def _python_child(house: _House, name: str, arguments: Sequence[str], numbers: S
             return spawn(
                 [sys.executable, "-m", *arguments],
                 death_signal=signal.SIGKILL,
-                environment={**house.environment, "TALLYSTICK_DATA_DIR": str(house.data_dir)},
+                environment=house.environment,
                 output=output,
                 pass_fds=numbers,
             )

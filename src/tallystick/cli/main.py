@@ -70,8 +70,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         status = build(_needed(arguments))(args=list(arguments), prog_name="tallystick", standalone_mode=True)
     except SystemExit as ended:
-        code = ended.code
-        return code if isinstance(code, int) else int(code is not None)
+        return 0 if ended.code in (0, None) else 2 if ended.code == 2 else 1
     except Refusal as refusal:
         return output.refused(refusal)
     except SettingsError as error:

@@ -14,6 +14,7 @@ from tallystick.platform.embedded import embedded_postgres, embedded_redis
 from tallystick.platform.embedded.errors import DataFolderBusy
 from tallystick.platform.embedded.folder_lock import Instance, hold, remove_note, running, write_note
 from tallystick.platform.embedded.place import make_data_dir
+from tallystick.platform.reach import check_database
 from tallystick.platform.settings import Settings, load_settings
 
 Result = TypeVar("Result")
@@ -32,12 +33,13 @@ class Servers:
 
 @contextmanager
 def servers(settings: Settings, *, with_redis: bool = False, migrate: bool = True) -> Iterator[Servers]:
-    """The servers of this data folder, started for the length of the block where nothing runs.
+    """The named servers, or those of this data folder, started for the length of the block where nothing runs.
 
-    A schema that is behind is brought up to date, unless a running instance minds it. Raises `DataFolderBusy` where another command
+    A schema that is behind is brought up to date, unless a running instance minds it. Raises `ServerUnreachable`; `DataFolderBusy` where another command
     keeps the folder for longer than a minute.
     """
     if settings.database_url:
+        check_database(settings.database_url)
         if migrate:
             upgrade(settings.database_url)
         yield Servers(settings.database_url, settings.redis_url or "")

@@ -1,6 +1,7 @@
 """`tallystick up`: everything, until Ctrl-C."""
 
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -28,5 +29,7 @@ def up(
     chosen = {"--reload": reload, "--demo": demo, "--with-parent": with_parent}
     flags = [flag for flag, wanted in chosen.items() if wanted]
     sys.stdout.flush()
+    # A Ctrl-C while the supervisor loads is kept for it, not lost and not a traceback.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     # The command line does not import what it starts: this process becomes the supervisor and keeps its number.
     os.execv(sys.executable, [sys.executable, "-m", "tallystick.apps.supervisor", *flags])  # noqa: S606
