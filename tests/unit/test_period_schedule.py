@@ -208,6 +208,24 @@ def test_a_new_zone_applies_from_the_next_boundary_and_periods_chain() -> None:
     assert [period_at(moved, start).index for start in starts] == [0, 1, 2, 3]
 
 
+def test_a_later_zone_on_the_other_side_of_the_date_line_does_not_mislead() -> None:
+    """The last hour before 28 February in Samoa (then UTC-11) is 1 March in Kiritimati: two months on from January's."""
+    plan = schedule("2009-12-31T11:00Z", name="Pacific/Apia")
+    moved = rezone(plan, boundary(plan, 6), "Pacific/Kiritimati")
+    last = boundary(plan, 2) - timedelta(microseconds=1)
+    assert period_at(moved, last) == period_at(plan, last)
+    assert period_at(moved, last).period == Period(boundary(plan, 1), boundary(plan, 2))
+
+
+def test_an_anchor_seen_from_a_zone_adopted_long_before_it() -> None:
+    """A long trial, moved from UTC-11 to UTC+14: the moment before the anchor, 31 January there, is 2 February here."""
+    plan = schedule("2009-02-01T10:30Z", name="Pacific/Niue")
+    moved = rezone(plan, boundary(plan, -2), "Pacific/Kiritimati")
+    before = period_at(moved, plan.anchor - timedelta(microseconds=1))
+    assert (before.index, before.period.end) == (-1, plan.anchor)
+    assert period_at(moved, plan.anchor).index == 0
+
+
 def test_a_zone_change_before_a_calendar_anchor_leaves_it_in_the_period_before() -> None:
     plan = schedule("2024-01-01", Cycle.MONTHLY, CALENDAR, "UTC")
     moved = rezone(plan, boundary(plan, -1), "America/New_York")

@@ -131,16 +131,15 @@ def zone_of(schedule: Schedule, n: int) -> str:
 def period_at(schedule: Schedule, instant: datetime) -> Aligned:
     """The whole aligned period that contains `instant`, also before the anchor. Constant time.
 
-    The local date guesses the index; a shift of zone moves a date by a day or two, a period is at least a
-    week, so the guess is wrong by one at most. Raises `InstantOutOfRange`.
+    The local date guesses the index; a day of month not yet reached and a change of zone, which moves dates by
+    up to two days, leave it off by one or two, and the rest is walked. Raises `InstantOutOfRange`.
     """
     index = _index_guess(schedule, utc(instant))
-    start = boundary(schedule, index)
-    if instant < start:
-        return _aligned(schedule, index - 1, boundary(schedule, index - 1), start)
-    end = boundary(schedule, index + 1)
-    if instant >= end:
-        return _aligned(schedule, index + 1, end, boundary(schedule, index + 2))
+    start, end = boundary(schedule, index), boundary(schedule, index + 1)
+    while instant < start:
+        index, start, end = index - 1, boundary(schedule, index - 1), start
+    while instant >= end:
+        index, start, end = index + 1, end, boundary(schedule, index + 2)
     return _aligned(schedule, index, start, end)
 
 
@@ -229,8 +228,9 @@ def _boundary_date(schedule: Schedule, n: int) -> date:
 
 
 def _index_guess(schedule: Schedule, instant: datetime) -> int:
-    latest = schedule.rezones[-1].zone if schedule.rezones else schedule.zone
-    day = local_date(instant, zone(latest))
+    position = bisect_right(schedule.rezones, instant, key=lambda known: known.instant)
+    name = schedule.rezones[position - 1].zone if position else schedule.zone
+    day = local_date(instant, zone(name))
     if schedule.cycle is Cycle.WEEKLY:
         return (day - _first_week_day(schedule)).days // _WEEK
     month, _ = _first_month(schedule)
