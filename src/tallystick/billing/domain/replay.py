@@ -1,0 +1,129 @@
+"""A line computed again from what was frozen on it, with the steps and sentences that nobody stores.
+
+The same functions as when it was billed, under the rule version it was billed by: so an explanation is the computation, and a line that
+no longer comes out as it stands is a finding. Nothing here reads a catalog, a clock or an event.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Protocol
+
+from tallystick.invoicing.domain.assemble import fee_exact
+from tallystick.kernel.money import Rounding
+from tallystick.rating.domain import (
+    Exact,
+    LineAmount,
+    Share,
+    as_json,
+    compile_price,
+    describe,
+    describe_rounding,
+    rate,
+    round_line,
+    round_lines,
+)
+
+ZERO = Decimal(0)
+_BASIS = {"days": "days", "seconds": "seconds", "thirty_360": "days of a 30/360 year", "none": "periods"}
+_MICROSECOND = 1_000_000
+
+
+class Stored(Protocol):
+    """What a replay needs of a stored line."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def rule(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def amount(self) -> Decimal: ...
+    @property
+    def exact(self) -> Decimal: ...
+    @property
+    def inputs(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What the line comes to now, and how: `steps` for programs, `text` for people."""
+
+    amount: Decimal
+    exact: Decimal
+    exact_cut: bool
+    steps: list[dict[str, Any]]
+    text: list[str]
+
+
+def replay(line: Stored, currency: str) -> Replayed:
+    """The line again. Pure. Raises `KeyError` or `ValueError` where its frozen inputs are not what its rule needs."""
+    kind = str(line.kind)
+    if kind == "fee":
+        return _fee(line.inputs, currency)
+    if kind == "manual":
+        amount = decimal(line.inputs["amount"])
+        return Replayed(amount, amount, False, [], [f"entered by hand: {_plain(amount)} {currency}"])
+    return _priced(line, currency, top_up=kind == "minimum")
+
+
+def _fee(inputs: Mapping[str, Any], currency: str) -> Replayed:
+    price, quantity = decimal(inputs["price"]), decimal(inputs["quantity"])
+    used, whole = int(inputs["used"]), int(inputs["whole"])
+    exact = fee_exact(price, quantity, used, whole)
+    mode = Rounding(inputs["rounding"])
+    line = round_line(exact, currency, mode)
+    step = {"step": "fee", "price": price, "quantity": quantity, "used": used, "whole": whole, "basis": inputs["basis"]}
+    factors = f"{_plain(price)}" + (f" × {_plain(quantity)}" if quantity != 1 else "")
+    if used == whole:
+        text = [f"{factors} for the whole period = {_plain(line.exact)}"]
+    else:
+        text = [f"{factors} × {_part(inputs['basis'], used, whole)} = {_plain(line.exact)}{'…' if line.cut else ''}"]
+    return _done(line, [step], [*text, describe_rounding(exact, line, currency, mode)])
+
+
+def _priced(line: Stored, currency: str, *, top_up: bool) -> Replayed:
+    inputs = line.inputs
+    model, version = line.rule.rsplit("/", 1)
+    price = compile_price(model, inputs["properties"], inputs.get("adjustments"), version=int(version))
+    share = Share(_ratio(inputs.get("fee_share")), _ratio(inputs.get("limit_share")))
+    rated = rate(price, decimal(inputs["total_quantity"]), share)
+    billed = decimal(inputs["billed"])
+    mode = Rounding(inputs["rounding"])
+    exact = Exact(rated.exact - Fraction(billed), rated.minimum_top_up)
+    amount, missing = round_lines(exact, currency, mode)
+    if top_up:
+        assert missing is not None, "a top-up line without anything missing"
+        steps = [rated.minimum] if rated.minimum is not None else []
+        return _done(missing, [as_json(each) for each in steps], [*describe(steps, currency, line.unit)])
+    text = describe(rated.steps, currency, line.unit or "units")
+    if billed:
+        text.append(f"less {_plain(billed)} {currency} already billed of this period = {_plain(amount.exact)}")
+    text.append(describe_rounding(exact.amount, amount, currency, mode))
+    return _done(amount, [as_json(each) for each in rated.steps], text)
+
+
+def _done(line: LineAmount, steps: Sequence[Mapping[str, Any]], text: list[str]) -> Replayed:
+    return Replayed(line.amount, line.exact, line.cut, [dict(step) for step in steps], text)
+
+
+def _part(basis: str, used: int, whole: int) -> str:
+    if basis == "seconds":
+        return f"{_plain(Decimal(used) / _MICROSECOND)} of {_plain(Decimal(whole) / _MICROSECOND)} seconds"
+    return f"{used} of {whole} {_BASIS[basis]}"
+
+
+def _ratio(pair: Sequence[int] | None) -> Fraction:
+    return Fraction(1) if pair is None else Fraction(int(pair[0]), int(pair[1]))
+
+
+def decimal(value: Any) -> Decimal:
+    """A number from stored JSON: whole ones come back as integers."""
+    return value if isinstance(value, Decimal) else Decimal(value)
+
+
+def _plain(value: Decimal) -> str:
+    text = format(value, ",f")
+    return text.rstrip("0").rstrip(".") if "." in text and len(text.split(".")[1]) > 2 else text

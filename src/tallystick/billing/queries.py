@@ -1,0 +1,76 @@
+"""Read side of billing."""
+
+from datetime import datetime
+from uuid import UUID
+
+from tallystick.billing.domain.runs import Parked, Run
+from tallystick.kernel.pagination import Page, decode_cursor, encode_cursor
+from tallystick.platform.db import ReadSession, Record
+
+
+def to_run(row: Record, parked: tuple[Parked, ...] = ()) -> Run:
+    """A row of billing_runs as it is shown."""
+    return Run(
+        id=row["id"],
+        status=row["status"],
+        phase=row["phase"],
+        as_of=row["as_of"],
+        account_no=row["account_no"],
+        account_id=row["account_id"],
+        accounts_due=row["accounts_due"],
+        accounts_done=row["accounts_done"],
+        invoices=row["invoices"],
+        parked=row["parked"],
+        request_id=row["request_id"],
+        error=row["error"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        parked_accounts=parked,
+    )
+
+
+async def run(session: ReadSession, run_id: UUID) -> Run | None:
+    """One run with the accounts it parked (at most 100 of them are named)."""
+    row = await session.fetchrow(
+        "SELECT r.*, a.id AS account_id FROM billing_runs r LEFT JOIN accounts a ON a.no = r.account_no WHERE r.id = $1", run_id
+    )
+    if row is None:
+        return None
+    parked = await session.fetch(
+        """
+        SELECT a.id, p.code, p.reason FROM billing_parked p JOIN accounts a ON a.no = p.account_no
+        WHERE p.run_id = $1 ORDER BY p.account_no LIMIT 100
+        """,
+        run_id,
+    ) if row["parked"] else []  # fmt: skip
+    return to_run(row, tuple(Parked(each["id"], each["code"], each["reason"]) for each in parked))
+
+
+async def runs(session: ReadSession, limit: int, cursor: str | None) -> Page[Run]:
+    """Runs, the newest first."""
+    position = decode_cursor(cursor, str)
+    rows = await session.fetch(
+        """
+        SELECT r.*, a.id AS account_id FROM billing_runs r LEFT JOIN accounts a ON a.no = r.account_no
+        WHERE $1::uuid IS NULL OR r.id < $1 ORDER BY r.id DESC LIMIT $2
+        """,
+        UUID(str(position[0])) if position else None, limit + 1,
+    )  # fmt: skip
+    shown = [to_run(row) for row in rows[:limit]]
+    return Page(shown, encode_cursor(str(shown[-1].id)) if len(rows) > limit else None)
+
+
+async def due_count(session: ReadSession, as_of: datetime, account_no: int | None) -> int:
+    """How many accounts a run at `as_of` will find."""
+    return int(
+        await session.fetchval(
+            """
+            SELECT count(*) FROM accounts a
+            WHERE a.next_billing_at <= $1
+              AND (a.no = $2 OR ($2::bigint IS NULL AND a.test_clock_id IS NULL
+                                 AND NOT EXISTS (SELECT FROM billing_parked p WHERE p.account_no = a.no)))
+            """,
+            as_of, account_no,
+        )
+    )  # fmt: skip

@@ -1,0 +1,106 @@
+"""What a batch of accounts is billed by, read in a constant number of statements whatever their number."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from tallystick.accounts import queries as accounts
+from tallystick.accounts.domain import Account
+from tallystick.catalog import queries as catalog
+from tallystick.catalog.domain import Charge, Meter, PlanVersion
+from tallystick.entities import queries as entities
+from tallystick.entities.domain import Entity
+from tallystick.kernel.period import Schedule, Terms
+from tallystick.platform.db import ReadSession
+from tallystick.rating.domain import Price, compile_price
+from tallystick.subscriptions import queries as subscriptions
+from tallystick.subscriptions.domain import Subscription, schedule_of
+from tallystick.taxes import queries as taxes
+from tallystick.taxes.domain import TaxRate
+
+
+@dataclass(slots=True)
+class Shelf:
+    """What never changes once read: plan versions, meters, compiled prices. Kept for a whole run."""
+
+    versions: dict[int, PlanVersion] = field(default_factory=dict)
+    meters: dict[int, Meter] = field(default_factory=dict)
+    prices: dict[int, Price] = field(default_factory=dict)
+    entities: dict[int, Entity] = field(default_factory=dict)
+
+    def price(self, charge: Charge, currency: str) -> Price:
+        """The charge's compiled price, by the rule version it was accepted under."""
+        price = self.prices.get(charge.id)
+        if price is None:
+            price = compile_price(
+                charge.charge_model, charge.properties, charge.adjustments, version=charge.rule_version, currency=currency
+            )
+            self.prices[charge.id] = price
+        return price
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """A batch of accounts and all that decides their bills."""
+
+    shelf: Shelf
+    accounts: dict[int, Account]
+    subscriptions: dict[int, list[Subscription]]
+    tax_rates: dict[int, tuple[TaxRate, ...]]
+
+    def terms(self, subscription: Subscription) -> Terms:
+        """When the subscription's bills fall due."""
+        version = self.shelf.versions[subscription.plan_version_id]
+        return terms_of(version, self.shelf.entities[subscription.entity_id])
+
+    def schedule(self, subscription: Subscription) -> Schedule:
+        """The subscription's boundaries, in its account's zones."""
+        version = self.shelf.versions[subscription.plan_version_id]
+        return schedule_of(subscription, version, self.accounts[subscription.account_no])
+
+    def usage_delay(self, account: Account) -> timedelta:
+        """How long after its end a month of recorded usage is billed."""
+        return timedelta(seconds=self.shelf.entities[account.entity_id].usage_close_delay_seconds)
+
+
+def terms_of(version: PlanVersion, entity: Entity) -> Terms:
+    """A plan version's timing with its entity's close delays."""
+    return Terms(
+        advance=version.billing_timing == "advance",
+        has_usage=bool(version.charges),
+        fee_delay=timedelta(seconds=entity.fee_close_delay_seconds),
+        usage_delay=timedelta(seconds=entity.usage_close_delay_seconds),
+    )
+
+
+async def read_book(session: ReadSession, account_nos: Sequence[int], shelf: Shelf) -> Book:
+    """Five statements at most, two once the shelf is filled."""
+    if not shelf.entities:
+        shelf.entities.update(await entities.all(session))
+    known = await accounts.by_nos(session, account_nos)
+    by_account: dict[int, list[Subscription]] = defaultdict(list)
+    rows = await subscriptions.billable(session, account_nos)
+    for row in rows:
+        by_account[row.account_no].append(row)
+    await stock(session, shelf, {row.plan_version_id for row in rows})
+    rates = await taxes.for_accounts(session, [(each.no, each.entity_id) for each in known.values()])
+    return Book(shelf, known, by_account, rates)
+
+
+async def stock(session: ReadSession, shelf: Shelf, version_ids: set[int]) -> None:
+    """Reads what the shelf lacks."""
+    missing = version_ids - shelf.versions.keys()
+    if missing:
+        shelf.versions.update(await catalog.plan_versions(session, sorted(missing)))
+    meters = {charge.meter_id for version in version_ids for charge in shelf.versions[version].charges}
+    await stock_meters(session, shelf, meters)
+
+
+async def stock_meters(session: ReadSession, shelf: Shelf, meter_ids: set[int]) -> None:
+    """Reads the meters that the shelf lacks."""
+    missing = meter_ids - shelf.meters.keys()
+    if missing:
+        shelf.meters.update(await catalog.meters(session, sorted(missing)))
+
+

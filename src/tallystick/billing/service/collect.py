@@ -1,0 +1,311 @@
+"""What is due: subscriptions and recorded usage → counted → the `Inputs` of invoices. Reads only, so a preview may call it too."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from tallystick.accounts.domain import Account, usage_schedule
+from tallystick.billing.service.book import Book, stock_meters
+from tallystick.catalog.domain import Charge, PlanVersion
+from tallystick.invoicing import queries as invoices
+from tallystick.invoicing.domain.assemble import Fee, Inputs, Item, Recorded, Usage, recorded_key
+from tallystick.invoicing.domain.draft import UsageEvidence
+from tallystick.invoicing.queries import PartialBilled
+from tallystick.kernel.errors import Conflict
+from tallystick.kernel.money import Rounding
+from tallystick.kernel.period import Coverage, Due, Part, Period, Terms, close_instant, next_due, period_at
+from tallystick.kernel.proration import Basis, fraction, share
+from tallystick.metering import queries as metering
+from tallystick.metering.domain.slices import AccountSlice, RecordedUsage, UsageSlice, UsageTotal
+from tallystick.platform.db import ReadSession
+from tallystick.rating.domain import Share
+from tallystick.subscriptions.domain import Subscription
+
+ZERO = Decimal(0)
+NOT_DIVISIBLE = frozenset({"max", "unique", "latest"})
+"""Aggregations whose part of a period says nothing about the whole: such a period is billed at its end, never in pieces."""
+
+
+class NotDivisible(Conflict):
+    code = "not_divisible"
+    sentence = "A period with a max, unique or latest meter is billed when it ends; choose an end on its boundary"
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A subscription and what is billed of it now."""
+
+    subscription: Subscription
+    version: PlanVersion
+    fee: Part | None
+    usage: Part | None
+    usage_end: datetime | None = None  # where a range stops inside an open period
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedPart:
+    """Usage without subscription of one calendar month, up to `end`."""
+
+    whole: Period
+    end: datetime
+
+
+@dataclass(slots=True)
+class Bill:
+    """What one account is billed for at one instant; `inputs` has one entry per currency.
+
+    `covered` and `usage_to` say what will be billed once this is: each subscription's coverage, and recorded usage.
+    """
+
+    account: Account
+    instant: datetime
+    renewals: list[Renewal] = field(default_factory=list)
+    recorded: list[RecordedPart] = field(default_factory=list)
+    covered: dict[UUID, Coverage] = field(default_factory=dict)
+    usage_to: datetime | None = None
+    inputs: list[Inputs] = field(default_factory=list)
+
+
+def coverage_of(subscription: Subscription) -> Coverage:
+    """What the subscription was billed for so far."""
+    return Coverage(
+        subscription.started_at, subscription.ended_at, subscription.billed_to, subscription.usage_billed_to
+    )
+
+
+def after(covered: Coverage, fee: Part | None, usage: Part | None) -> Coverage:
+    """The coverage once these parts are billed."""
+    return Coverage(
+        covered.start,
+        covered.end,
+        fee.service.end if fee else covered.fees,
+        usage.service.end if usage else covered.usage,
+    )
+
+
+def usage_month(account: Account, billed_to: datetime) -> RecordedPart:
+    """The calendar month of recorded usage that follows `billed_to`."""
+    month = period_at(usage_schedule(account), billed_to).period
+    return RecordedPart(Period(max(month.start, billed_to), month.end), month.end)
+
+
+def due_bill(book: Book, account: Account, as_of: datetime | None) -> Bill | None:
+    """The account's earliest bill due at `as_of` (None: the next one, whenever that is)."""
+    dues: list[tuple[Subscription, PlanVersion, Due]] = []
+    for subscription in book.subscriptions.get(account.no, ()):
+        version = book.shelf.versions[subscription.plan_version_id]
+        due = next_due(book.schedule(subscription), coverage_of(subscription), book.terms(subscription))
+        if due is not None:
+            dues.append((subscription, version, due))
+    month = usage_month(account, account.usage_billed_to) if account.is_open else None
+    month_at = close_instant(month.end, book.usage_delay(account)) if month else None
+    instants = [due.instant for _, _, due in dues] + ([month_at] if month_at else [])
+    if not instants or (as_of is not None and min(instants) > as_of):
+        return None
+    bill = Bill(account, min(instants))
+    for subscription, version, due in dues:
+        if due.instant == bill.instant:
+            bill.renewals.append(Renewal(subscription, version, due.fee, due.usage))
+            bill.covered[subscription.id] = after(coverage_of(subscription), due.fee, due.usage)
+    if month is not None and month_at == bill.instant:
+        bill.recorded.append(month)
+        bill.usage_to = month.end
+    return bill
+
+
+def range_bill(book: Book, account: Account, end: datetime) -> Bill:
+    """All that is unbilled before `end`, whatever its close delay; of periods still open then, the usage so far."""
+    bill = Bill(account, end)
+    for subscription in book.subscriptions.get(account.no, ()):
+        _range_renewals(book, subscription, bill, end)
+    billed_to = account.usage_billed_to
+    while account.is_open and billed_to < end:
+        month = usage_month(account, billed_to)
+        if month.end > end:
+            bill.recorded.append(RecordedPart(month.whole, end))
+            break
+        bill.recorded.append(month)
+        billed_to = bill.usage_to = month.end
+    return bill
+
+
+def _range_renewals(book: Book, subscription: Subscription, bill: Bill, end: datetime) -> None:
+    version = book.shelf.versions[subscription.plan_version_id]
+    schedule, own = book.schedule(subscription), book.terms(subscription)
+    terms = Terms(own.advance, own.has_usage, timedelta(0), timedelta(0))
+    covered = coverage_of(subscription)
+    while (due := next_due(schedule, covered, terms)) is not None and due.instant <= end:
+        fee = due.fee if due.fee and (due.instant < end or not own.advance) else None
+        if fee is None and due.usage is None:
+            break
+        bill.renewals.append(Renewal(subscription, version, fee, due.usage))
+        covered = after(covered, fee, due.usage)
+    if own.has_usage and covered.usage < end and (covered.end is None or covered.usage < covered.end):
+        whole = period_at(schedule, covered.usage)
+        closes = whole.period.end if covered.end is None else min(whole.period.end, covered.end)
+        part = Part(Period(max(whole.period.start, covered.usage), closes), whole)
+        bill.renewals.append(Renewal(subscription, version, None, part, usage_end=end))
+    bill.covered[subscription.id] = covered
+
+
+async def fill(session: ReadSession, book: Book, bills: Sequence[Bill], to_batch: int) -> None:
+    """Counts the usage of all bills in two statements and gives each its `inputs`."""
+    slices: list[UsageSlice] = []
+    for bill in bills:
+        for renewal in bill.renewals:
+            if renewal.usage is not None:
+                slices.extend(_slices(book, bill, renewal, renewal.usage, to_batch))
+    totals = iter(await metering.aggregate(session, slices) if slices else [])
+    recorded = iter(await _recorded(session, book, bills, to_batch))
+    partials = _by_owner(await invoices.partial_billed(session, [bill.account.no for bill in bills]))
+    for bill in bills:
+        items: dict[str, list[Item]] = defaultdict(list)
+        for renewal in bill.renewals:
+            items[renewal.version.currency].extend(_renewal_items(book, renewal, totals, partials, to_batch))
+        for part in bill.recorded:
+            items[bill.account.currency].extend(
+                _recorded_items(book, part, next(recorded), partials[bill.account.no, None], to_batch)
+            )
+        bill.inputs = [_inputs(book, bill.account, currency, own) for currency, own in items.items() if own]
+
+
+def _inputs(book: Book, account: Account, currency: str, items: list[Item]) -> Inputs:
+    entity = book.shelf.entities[account.entity_id]
+    return Inputs(
+        account.no, account.entity_id, currency, items, book.tax_rates.get(account.no, ()), Rounding(entity.rounding), entity.tax_rounding
+    )
+
+
+def _slices(book: Book, bill: Bill, renewal: Renewal, part: Part, to_batch: int) -> Iterable[UsageSlice]:
+    start = max(part.whole.period.start, renewal.subscription.started_at)
+    end = renewal.usage_end or part.service.end
+    for charge in renewal.version.charges:
+        meter = book.shelf.meters[charge.meter_id]
+        if renewal.usage_end is not None and meter.aggregation in NOT_DIVISIBLE:
+            raise NotDivisible(details={"meter": meter.code})
+        yield UsageSlice(
+            bill.account.no, meter.id, meter.aggregation, start, end, to_batch, field=meter.field, filters=meter.filters
+        )
+
+
+def _renewal_items(
+    book: Book, renewal: Renewal, totals: Iterable[UsageTotal], partials: "Partials", to_batch: int
+) -> Iterable[Item]:
+    if renewal.fee is not None and renewal.version.price:
+        yield _fee_item(renewal, renewal.fee)
+    if renewal.usage is not None:
+        billed = partials[renewal.subscription.account_no, renewal.subscription.id]
+        for charge, total in zip(renewal.version.charges, totals, strict=False):
+            yield _usage_item(book, renewal, renewal.usage, charge, total, billed, to_batch)
+
+
+def _fee_item(renewal: Renewal, part: Part) -> Fee:
+    basis = Basis(renewal.version.proration)
+    measured = share(basis, part.service, part.whole)
+    return Fee(
+        subscription_id=renewal.subscription.id,
+        plan_version_id=renewal.version.id,
+        description=renewal.version.name,
+        price=renewal.version.price,
+        quantity=renewal.subscription.quantity,
+        basis=basis.value,
+        used=measured.used,
+        whole=measured.whole,
+        start=part.service.start,
+        end=part.service.end,
+        aligned=(part.whole.period.start, part.whole.period.end),
+        timing=renewal.version.billing_timing,
+        gl_code=renewal.version.gl_code,
+    )
+
+
+def _usage_item(
+    book: Book, renewal: Renewal, part: Part, charge: Charge, total: UsageTotal, billed: list[PartialBilled], to_batch: int
+) -> Usage:
+    start = max(part.whole.period.start, renewal.subscription.started_at)
+    own = [each for each in billed if each.price_key == f"charge:{charge.id}" and each.period_start >= start]
+    meter = book.shelf.meters[charge.meter_id]
+    measured = fraction(Basis(renewal.version.proration), part.service, part.whole)
+    limits = measured if renewal.version.settings.get("prorate_limits", True) else Share().limits
+    return Usage(
+        subscription_id=renewal.subscription.id,
+        plan_version_id=renewal.version.id,
+        charge_id=charge.id,
+        description=charge.name,
+        unit=meter.unit,
+        price=book.shelf.price(charge, renewal.version.currency),
+        terms={
+            "charge_model": charge.charge_model, "properties": charge.properties, "adjustments": charge.adjustments,
+            "meter": meter.code, "aggregation": meter.aggregation,
+        },
+        quantity=total.quantity,
+        evidence=UsageEvidence(meter.id, 0, to_batch, total.count, total.checksum),
+        start=max([start, *(each.period_end for each in own)]),
+        end=renewal.usage_end or part.service.end,
+        aligned=(part.whole.period.start, part.whole.period.end),
+        gl_code=charge.gl_code,
+        share=Share(fee=measured, limits=limits),
+        billed=sum((each.amount for each in own), ZERO),
+        billed_quantity=sum((each.quantity for each in own), ZERO),
+        partial=renewal.usage_end is not None,
+    )  # fmt: skip
+
+
+async def _recorded(session: ReadSession, book: Book, bills: Sequence[Bill], to_batch: int) -> list[list[RecordedUsage]]:
+    """Recorded usage of every month of every bill, in their order.
+
+    Usage that a subscription's charge prices is not recorded usage, however it came in; usage without a price of its own is none either.
+    """
+    months = [(bill.account, part) for bill in bills for part in bill.recorded]
+    slices = [AccountSlice(account.no, part.whole.start, part.end, to_batch) for account, part in months]
+    totals = await metering.recorded(session, slices) if slices else []
+    found: list[list[RecordedUsage]] = [[] for _ in months]
+    for total in totals:
+        account, _ = months[total.slice_index]
+        if total.unit_price is not None and total.meter_id not in _priced_meters(book, account):
+            found[total.slice_index].append(total)
+    await stock_meters(session, book.shelf, {total.meter_id for rows in found for total in rows})
+    return found
+
+
+def _priced_meters(book: Book, account: Account) -> set[int]:
+    versions = {each.plan_version_id for each in book.subscriptions.get(account.no, ())}
+    return {charge.meter_id for each in versions for charge in book.shelf.versions[each].charges}
+
+
+def _recorded_items(
+    book: Book, part: RecordedPart, totals: Iterable[RecordedUsage], billed: list[PartialBilled], to_batch: int
+) -> Iterable[Recorded]:
+    for total in totals:
+        meter = book.shelf.meters[total.meter_id]
+        key = recorded_key(meter.id, total.unit_price)
+        own = [each for each in billed if each.price_key == key and each.period_start >= part.whole.start]
+        yield Recorded(
+            description=meter.name,
+            unit=meter.unit,
+            unit_price=total.unit_price,
+            quantity=total.quantity,
+            evidence=UsageEvidence(meter.id, 0, to_batch, total.count, total.checksum),
+            start=max([part.whole.start, *(each.period_end for each in own)]),
+            end=part.end,
+            aligned=(part.whole.start, part.whole.end),
+            gl_code="usage",
+            billed=sum((each.amount for each in own), ZERO),
+            billed_quantity=sum((each.quantity for each in own), ZERO),
+            partial=part.end < part.whole.end,
+        )
+
+
+Partials = defaultdict[tuple[int, UUID | None], list[PartialBilled]]
+
+
+def _by_owner(rows: Iterable[PartialBilled]) -> Partials:
+    found: Partials = defaultdict(list)
+    for row in rows:
+        found[row.account_no, row.subscription_id].append(row)
+    return found
+
+

@@ -1,0 +1,153 @@
+"""The one function that bills: under the accounts' locks, what is due becomes invoices, and the periods move on.
+
+Month-end runs call it with hundreds of accounts, a test clock with a few, a preview with its first half. One invoice per account,
+currency and due instant gathers subscriptions, usage and recorded usage alike. An account that cannot be billed is left as it was,
+with the reason, and stops nobody. Everything it writes commits together, so a run that dies half-way has billed whole accounts only,
+and a repeat finds the rest: that no slice is billed twice is a unique index, not a promise.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from tallystick.accounts import repository as accounts
+from tallystick.billing.service.book import Book, Shelf, read_book
+from tallystick.billing.service.collect import Bill, due_bill, fill, usage_month
+from tallystick.invoicing import service as invoicing
+from tallystick.invoicing.domain.assemble import assemble
+from tallystick.invoicing.domain.draft import InvoiceDraft, Status
+from tallystick.invoicing.domain.stored import InvoiceRef
+from tallystick.kernel.actor import Actor
+from tallystick.kernel.errors import Refusal
+from tallystick.kernel.period import close_instant, next_due
+from tallystick.platform.db import ReadSession, Session
+from tallystick.subscriptions import repository as subscriptions
+from tallystick.subscriptions.domain import Advance
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to bill and as whom. `as_of` is business time: bills due then are made. `now` dates the documents."""
+
+    as_of: datetime
+    now: datetime
+    to_batch: int
+    actor: Actor
+    new_id: Callable[[], UUID]
+    run_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An account that could not be billed, and why."""
+
+    account_no: int
+    code: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a batch."""
+
+    invoices: list[InvoiceRef] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def add(self, other: "Outcome") -> None:
+        """Takes over another batch's outcome."""
+        self.invoices.extend(other.invoices)
+        self.failures.extend(other.failures)
+
+
+async def bill_accounts(session: Session, account_nos: Sequence[int], order: Order, shelf: Shelf) -> Outcome:
+    """Bills all that is due of these accounts, in order of due instants. The caller holds their row locks.
+
+    A repeat bills nothing more. Accounts on a test clock are billed like any other: whose time it is, the caller says.
+    """
+    outcome = Outcome()
+    remaining = list(account_nos)
+    while remaining:
+        book = await read_book(session, remaining, shelf)
+        bills = [bill for no in remaining if (bill := due_bill(book, book.accounts[no], order.as_of)) is not None]
+        if not bills:
+            break
+        await fill(session, book, bills, order.to_batch)
+        done, failures = draft(bills)
+        outcome.failures.extend(failures)
+        drafts = [each for _, own in done for each in own]
+        if drafts:
+            outcome.invoices.extend(await store(session, drafts, order))
+        await advance(session, book, [bill for bill, _ in done])
+        remaining = [bill.account.no for bill, _ in done]
+    return outcome
+
+
+def draft(bills: Sequence[Bill]) -> tuple[list[tuple[Bill, list[InvoiceDraft]]], list[Failure]]:
+    """The invoices of each bill; a bill that cannot be assembled fails alone."""
+    done: list[tuple[Bill, list[InvoiceDraft]]] = []
+    failures: list[Failure] = []
+    for bill in bills:
+        try:
+            done.append((bill, [each for own in bill.inputs if (each := assemble(own)) is not None]))
+        except Refusal as refused:
+            failures.append(Failure(bill.account.no, refused.code, refused.sentence))
+    return done, failures
+
+
+async def next_drafts(session: ReadSession, account_no: int, shelf: Shelf, to_batch: int) -> tuple[Bill | None, list[InvoiceDraft]]:
+    """The account's next bill as it stands now, through the same collecting and assembling as the run; nothing is written."""
+    book = await read_book(session, [account_no], shelf)
+    bill = due_bill(book, book.accounts[account_no], None)
+    if bill is None:
+        return None, []
+    await fill(session, book, [bill], to_batch)
+    return bill, [each for own in bill.inputs if (each := assemble(own)) is not None]
+
+
+async def store(session: Session, drafts: list[InvoiceDraft], order: Order) -> list[InvoiceRef]:
+    """Finalizes the invoices: numbered, posted, announced."""
+    return await invoicing.store(
+        session,
+        drafts,
+        status=Status.FINALIZED,
+        now=order.now,
+        ids=[order.new_id() for _ in drafts],
+        actor=order.actor,
+        run_id=order.run_id,
+    )
+
+
+async def advance(session: Session, book: Book, bills: Sequence[Bill]) -> None:
+    """Moves every billed subscription and month on, and each account's next due instant with them."""
+    moves: list[Advance] = []
+    months: list[tuple[int, datetime, datetime | None]] = []
+    dues: list[tuple[int, datetime | None]] = []
+    for bill in bills:
+        account = bill.account
+        nexts = _moved(book, bill, moves)
+        month_at = account.next_usage_billing_at
+        if bill.usage_to is not None:
+            following = usage_month(account, bill.usage_to)
+            month_at = close_instant(following.end, book.usage_delay(account)) if account.is_open else None
+            months.append((account.no, bill.usage_to, month_at))
+        earliest = [at for at in (*nexts, month_at) if at is not None]
+        dues.append((account.no, min(earliest) if earliest else None))
+    await subscriptions.advance(session, moves)
+    await accounts.advance_usage(session, months)
+    await accounts.set_next_billing(session, dues)
+
+
+def _moved(book: Book, bill: Bill, moves: list[Advance]) -> list[datetime | None]:
+    """Adds the moves of the bill's subscriptions; the next due instants of all the account's subscriptions."""
+    nexts: list[datetime | None] = []
+    for subscription in book.subscriptions.get(bill.account.no, ()):
+        covered = bill.covered.get(subscription.id)
+        if covered is None:
+            nexts.append(subscription.next_billing_at)
+            continue
+        following = next_due(book.schedule(subscription), covered, book.terms(subscription))
+        at = following.instant if following else None
+        moves.append(Advance(subscription.id, covered.fees, covered.usage, at))
+        nexts.append(at)
+    return nexts

@@ -1,0 +1,117 @@
+"""Billing runs: asked for over HTTP or the command line, claimed by whoever is free, counted as they go.
+
+A run holds no state of its own: it bills, page by page, accounts whose `next_billing_at` has come, each page in a transaction that also
+moves its counters. Killed at any moment, it is claimed again after its lease and goes on with what is still due. Several runs and several
+claimers at once share the accounts by row locks.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from tallystick.accounts import queries as accounts
+from tallystick.accounts.domain import Account
+from tallystick.audit import service as audit
+from tallystick.billing import queries, repository
+from tallystick.billing.domain.runs import Run, RunNotFound
+from tallystick.billing.service.book import Shelf
+from tallystick.billing.service.renewal import Order, Outcome, bill_accounts
+from tallystick.kernel.actor import Actor, system_actor
+from tallystick.kernel.errors import Invalid
+from tallystick.metering import service as metering
+from tallystick.platform.db import Database, ReadSession, Session
+
+log = structlog.get_logger("billing")
+PAGE = 400
+"""Accounts billed in one transaction: large enough to make its statements worth their price, small enough to hold locks briefly."""
+
+Progress = Callable[[Run], None]
+
+
+async def request_run(
+    session: Session, actor: Actor, *, run_id: UUID, as_of: datetime, now: datetime, account: Account | None
+) -> Run:
+    """Asks for a run. It bills what is due at `as_of`, which may not lie ahead of the account's (or the system's) clock.
+
+    Naming an account bills that one alone and takes it out of parking.
+    """
+    if as_of > now:
+        raise Invalid.field("as_of", "must not lie in the future; preview shows what will be billed")
+    await repository.insert_run(session, run_id, account.no if account else None, as_of, actor.principal, actor.request_id)
+    if account is not None:
+        await repository.unpark(session, account.no)
+    await audit.record(session, actor, "billing_run.requested", "billing_run", str(run_id), None, {"as_of": as_of})
+    return await find_run(session, run_id)
+
+
+async def find_run(session: ReadSession, run_id: UUID) -> Run:
+    """The run with its progress. Raises `RunNotFound`."""
+    run = await queries.run(session, run_id)
+    if run is None:
+        raise RunNotFound
+    return run
+
+
+async def claim_and_execute(database: Database, *, now: Callable[[], datetime], new_id: Callable[[], UUID]) -> bool:
+    """Takes one waiting run (or one whose claimer died) and carries it out; False where none waits."""
+    async with database.write() as session:
+        run = await repository.claim_run(session)
+    if run is None:
+        return False
+    await execute(database, run, now=now, new_id=new_id)
+    return True
+
+
+async def execute(
+    database: Database, run: Run, *, now: Callable[[], datetime], new_id: Callable[[], UUID], progress: Progress | None = None
+) -> Run:
+    """Carries a run out, page after page, to its end. Safe to repeat at any point."""
+    shelf = Shelf()
+    try:
+        to_batch = await metering.seal(database)
+        async with database.write() as session:
+            await repository.begin_run(session, run.id, await queries.due_count(session, run.as_of, run.account_no))
+        while True:
+            run, worked = await _page(database, run, shelf, to_batch, now(), new_id)
+            if progress is not None:
+                progress(run)
+            if not worked:
+                break
+        async with database.write() as session:
+            await repository.finish_run(session, run.id, None)
+            return await find_run(session, run.id)
+    except Exception as error:
+        log.error("billing run failed", run_id=str(run.id), exc_info=error)
+        async with database.write() as session:
+            await repository.finish_run(session, run.id, type(error).__name__)
+        raise
+
+
+async def _page(
+    database: Database, run: Run, shelf: Shelf, to_batch: int, now: datetime, new_id: Callable[[], UUID]
+) -> tuple[Run, bool]:
+    actor = system_actor("billing-run", request_id=run.request_id)
+    order = Order(run.as_of, now, to_batch, actor, new_id, run.id)
+
+    async def work(session: Session) -> tuple[Run, bool]:
+        if run.account_no is None:
+            nos = await repository.claim_due(session, run.as_of, PAGE)
+        else:
+            nos = await repository.lock_due_account(session, run.account_no, run.as_of)
+            account = (await accounts.by_nos(session, [run.account_no]))[run.account_no]
+            if account.test_clock_id is not None:
+                order_now = await accounts.business_now(session, account, now)
+                return await _bill(session, nos, Order(run.as_of, order_now, to_batch, actor, new_id, run.id))
+        return await _bill(session, nos, order)
+
+    async def _bill(session: Session, nos: list[int], own: Order) -> tuple[Run, bool]:
+        outcome = await bill_accounts(session, nos, own, shelf) if nos else Outcome()
+        if outcome.failures:
+            await repository.park(session, [(each.account_no, run.id, each.code, each.reason) for each in outcome.failures])
+        await repository.count(session, run.id, len(nos), len(outcome.invoices), len(outcome.failures))
+        done = run.account_no is not None or not nos
+        return await find_run(session, run.id), not done
+
+    return await database.run(work)
