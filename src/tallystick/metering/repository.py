@@ -1,0 +1,140 @@
+"""Write side of metering: events, voids, the seal, partitions. One named statement per function."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from tallystick.platform.db import ReadSession, Record, Session
+
+_INGEST = """
+WITH started AS MATERIALIZED (SELECT pg_current_xact_id() AS xid),
+batch AS (
+    INSERT INTO ingest_batches (id, xid, received, principals, request_id)
+    SELECT nextval('ingest_batch_ids'), started.xid::text::bigint, $13, $14, $15 FROM started
+    RETURNING id
+),
+sent AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
+                         $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::int[])
+    AS n (key, account_no, meter_id, occurred_at, quantity, unit_price, properties, c_hi, c_lo, source, event_id, position)
+),
+fresh AS (
+    INSERT INTO event_keys (key, account_no, occurred_at, meter_id)
+    SELECT key, account_no, occurred_at, meter_id FROM sent
+    ON CONFLICT (key) DO NOTHING
+    RETURNING key
+),
+written AS (
+    INSERT INTO usage_events (account_no, occurred_at, batch_id, c_hi, c_lo, key, meter_id, position, quantity, unit_price,
+                              source, event_id, properties)
+    SELECT sent.account_no, sent.occurred_at, batch.id, sent.c_hi, sent.c_lo, sent.key, sent.meter_id, sent.position,
+           sent.quantity::numeric, nullif(sent.unit_price, '')::numeric, sent.source, sent.event_id,
+           nullif(sent.properties, '')::jsonb
+    FROM batch, sent JOIN fresh USING (key)
+    RETURNING 1
+)
+SELECT batch.id,
+       CASE WHEN (SELECT count(*) FROM fresh) < cardinality($1)
+            THEN ARRAY(SELECT sent.key FROM sent WHERE sent.key NOT IN (SELECT key FROM fresh)) END AS taken
+FROM batch
+"""
+
+
+async def insert_events(
+    session: Session, columns: Sequence[Sequence[Any]], principals: list[str], request_id: str
+) -> Record:
+    """Batch row, keys and events in one statement: the batch's id, and the keys that were taken already (None when none was).
+
+    The xid is assigned before `nextval`: the sealer's proof rests on it. Keys must come sorted and without repeats: sorted, so that
+    two batches with common keys wait for each other in one order and never deadlock. Index: the primary keys of `event_keys`.
+    """
+    row = await session.fetchrow(_INGEST, *columns, len(columns[0]), principals, request_id)
+    assert row is not None, "the batch row is always written"
+    return row
+
+
+async def insert_void(
+    session: Session, key: UUID, *, principal: str, request_id: str, reason: str, voided_at: datetime
+) -> int | None:
+    """Records that an event counts no more, as a batch of its own. None where it was voided before, or is not there."""
+    batch: int | None = await session.fetchval(
+        """
+        WITH started AS MATERIALIZED (SELECT pg_current_xact_id() AS xid),
+        event AS (
+            SELECT e.* FROM event_keys k JOIN usage_events e
+                ON e.account_no = k.account_no AND e.meter_id = k.meter_id AND e.occurred_at = k.occurred_at AND e.key = k.key
+            WHERE k.key = $1
+        ),
+        batch AS (
+            INSERT INTO ingest_batches (id, xid, received, principals, request_id)
+            SELECT nextval('ingest_batch_ids'), started.xid::text::bigint, 0, ARRAY[$2::text], $3 FROM started
+            RETURNING id
+        )
+        INSERT INTO event_voids (key, account_no, meter_id, occurred_at, event_batch_id, batch_id, c_hi, c_lo, quantity, unit_price,
+                                 reason, voided_at)
+        SELECT event.key, event.account_no, event.meter_id, event.occurred_at, event.batch_id, batch.id, event.c_hi, event.c_lo,
+               event.quantity, event.unit_price, $4, $5
+        FROM event, batch
+        ON CONFLICT (key) DO NOTHING
+        RETURNING batch_id
+        """,
+        key,
+        principal,
+        request_id,
+        reason,
+        voided_at,
+    )
+    return batch
+
+
+async def promote_seal(session: Session) -> Record:
+    """Moves `sealed_to` up to the candidate once every transaction that could hold an earlier batch has ended; locks the row."""
+    row = await session.fetchrow(
+        """
+        UPDATE metering_seal
+        SET sealed_to = CASE WHEN due THEN next_to ELSE metering_seal.sealed_to END,
+            next_to = CASE WHEN due THEN NULL ELSE metering_seal.next_to END,
+            next_xid = CASE WHEN due THEN NULL ELSE metering_seal.next_xid END
+        FROM (SELECT id, coalesce(next_xid <= pg_snapshot_xmin(pg_current_snapshot())::text::bigint, false) AS due
+              FROM metering_seal FOR UPDATE) AS held
+        WHERE held.id = metering_seal.id
+        RETURNING metering_seal.sealed_to, metering_seal.next_to
+        """
+    )
+    assert row is not None, "the migration made the row"
+    return row
+
+
+async def last_batch(session: ReadSession) -> int:
+    """The last batch id handed out, committed or not. Sequences are outside transactions: this is the present, not a snapshot."""
+    value: int = await session.fetchval(
+        "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ingest_batch_ids"
+    )
+    return value
+
+
+async def propose_seal(session: Session, to_batch: int) -> None:
+    """Notes a candidate with this transaction's xid. Every batch up to `to_batch` got its xid earlier, hence a smaller one."""
+    await session.execute(
+        "UPDATE metering_seal SET next_to = $1, next_xid = pg_current_xact_id()::text::bigint WHERE next_to IS NULL AND sealed_to < $1",
+        to_batch,
+    )
+
+
+async def lock_partitions(session: Session) -> None:
+    """One maker of partitions at a time, until this transaction ends."""
+    await session.fetchval("SELECT pg_advisory_xact_lock(728611002)")
+
+
+async def attach_month(session: Session, month: date, after: date) -> None:
+    """Makes the partition `[month, after)`. Made apart and then attached: that lock lets inserts into other months go on."""
+    name = f"usage_partitions.usage_events_{month:%Y_%m}"
+    await session.execute(f"CREATE TABLE {name} (LIKE usage_events INCLUDING ALL)")
+    await session.execute(
+        f"ALTER TABLE {name} SET (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05)"
+    )
+    await session.execute(
+        f"ALTER TABLE usage_events ATTACH PARTITION {name} "
+        f"FOR VALUES FROM ('{month} 00:00:00+00') TO ('{after} 00:00:00+00')"
+    )
