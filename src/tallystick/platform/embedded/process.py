@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tallystick.platform.embedded.errors import ServerNotStarted
+
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
 
@@ -42,26 +44,30 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Starts `command` in a process group of its own. It gets `death_signal` when this process dies, even of SIGKILL.
 
-    `account` needs root. Without `output`, what the child writes goes where our own output goes.
+    `account` needs root. Raises `ServerNotStarted` where the system refuses. Without `output`, what the child writes goes where our own output goes.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
             "children are tied to the thread that starts them; start them from the main thread"
         )
-    return subprocess.Popen(  # noqa: S603 - commands are ours, never a client's
-        list(command),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT if output is not None else None,
-        cwd=folder,
-        env=dict(environment) if environment is not None else None,
-        user=account.uid if account else None,
-        group=account.gid if account else None,
-        extra_groups=[] if account else None,
-        process_group=0,
-        pass_fds=tuple(pass_fds),
-        preexec_fn=_tied_to(os.getpid(), death_signal),
-    )
+    try:
+        return subprocess.Popen(  # noqa: S603 - commands are ours, never a client's
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output is not None else None,
+            cwd=folder,
+            env=dict(environment) if environment is not None else None,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+            process_group=0,
+            pass_fds=tuple(pass_fds),
+            preexec_fn=_tied_to(os.getpid(), death_signal),
+        )
+    except OSError as error:
+        lent = f" as user {account.name}" if account else ""
+        raise ServerNotStarted(f"{command[0]} cannot be started{lent}: {error.strerror}") from None
 
 
 def _tied_to(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
