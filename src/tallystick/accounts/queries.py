@@ -14,7 +14,8 @@ from tallystick.kernel.pagination import Page, decode_cursor, encode_cursor
 from tallystick.platform.db import ReadSession, Record
 
 ACCOUNT = """a.no, a.id, a.entity_id, a.external_id, a.currency, a.timezone, a.zone_history, a.locale, a.country, a.status,
-    a.livemode, a.test_clock_id, a.usage_from, a.usage_billed_to, a.next_usage_billing_at, a.opened_at, a.closed_at, a.revision"""
+    a.livemode, a.test_clock_id, a.usage_from, a.usage_billed_to, a.next_usage_billing_at,
+    a.next_billing_at, a.opened_at, a.closed_at, a.revision"""
 VIEW = """a.id, p.name, p.email, p.phone, p.address, a.currency, a.timezone, a.locale, p.tax_id, a.country, a.external_id,
     a.metadata, a.status, a.livemode, a.test_clock_id, a.opened_at, a.closed_at, a.revision, a.created_at,
     greatest(a.updated_at, p.updated_at) AS updated_at"""
@@ -30,11 +31,15 @@ _SORTS = {
 def account_of(row: Record) -> Account:
     """The account in a row of `ACCOUNT` columns."""
     values = dict(row)
-    values["zones"] = tuple(
-        ZoneChange(datetime.fromisoformat(change["at"]).astimezone(UTC), change["timezone"])
-        for change in values.pop("zone_history")
-    )
+    values["zones"] = _zones(values.pop("zone_history"))
     return Account(**values)
+
+
+def _zones(history: Sequence[dict[str, str]]) -> tuple[ZoneChange, ...]:
+    return tuple(
+        ZoneChange(datetime.fromisoformat(change["at"]).astimezone(UTC), change["timezone"])
+        for change in history
+    )
 
 
 async def find(session: ReadSession, account_id: str) -> Account | None:
@@ -171,23 +176,31 @@ def _page(rows: Sequence[Record], limit: int, *, by_name: bool) -> Page[AccountV
     return Page(views, encode_cursor(last["name"], last["no"]) if by_name else encode_cursor(last["no"]))
 
 
-async def due_for_usage(
-    session: ReadSession, as_of: datetime, limit: int, *, after: int = 0, clock: UUID | None = None
-) -> list[int]:
-    """Numbers of accounts whose month of usage without a subscription closed by `as_of`, in order of number.
+async def for_metering(
+    session: ReadSession, entity_id: int, ids: Sequence[str], external_ids: Sequence[str]
+) -> list[tuple[int, str, int, str | None, datetime | None]]:
+    """(no, id, entity_id, external_id, frozen_time) of the open accounts that a batch of events names: one statement.
 
-    Without `clock` only accounts on no clock, as a billing run sees them (CONTRACT §15). Served by
-    ix_accounts_next_usage_billing_at.
+    Ids are unique in the installation, external ids in the entity of whoever sends.
     """
     rows = await session.fetch(
         """
-        SELECT no FROM accounts
-        WHERE next_usage_billing_at <= $1 AND no > $2 AND test_clock_id IS NOT DISTINCT FROM $3
-        ORDER BY no LIMIT $4
+        SELECT a.no, a.id, a.entity_id, a.external_id, c.frozen_time
+        FROM accounts a LEFT JOIN test_clocks c ON c.id = a.test_clock_id
+        WHERE a.status = 'open' AND (a.id = ANY($2::text[]) OR (a.entity_id = $1 AND a.external_id = ANY($3::text[])))
         """,
-        as_of, after, clock, limit,
+        entity_id, ids, external_ids,
     )  # fmt: skip
-    return [row["no"] for row in rows]
+    return [tuple(row) for row in rows]
+
+
+async def rezoned_accounts(session: ReadSession, nos: Iterable[int]) -> dict[int, tuple[ZoneChange, ...]]:
+    """The whole zone history of those accounts that changed their zone; most never do."""
+    rows = await session.fetch(
+        "SELECT no, zone_history FROM accounts WHERE no = ANY($1::bigint[]) AND jsonb_array_length(zone_history) > 1",
+        list(nos),
+    )
+    return {row["no"]: _zones(row["zone_history"]) for row in rows}
 
 
 async def business_now(session: ReadSession, account: Account, system_now: datetime) -> datetime:
@@ -226,7 +239,7 @@ async def clock(session: ReadSession, clock_id: UUID) -> Clock:
 async def clocks(session: ReadSession, *, limit: int, cursor: str | None = None) -> Page[Clock]:
     """Test clocks, newest first: their ids are ordered by time."""
     position = decode_cursor(cursor, str)
-    before = None if position is None else _uuid(str(position[0]))
+    before = None if position is None else uuid_position(str(position[0]))
     rows = await session.fetch(
         f"SELECT {CLOCK} FROM test_clocks WHERE $2::uuid IS NULL OR id < $2 ORDER BY id DESC LIMIT $1",
         limit + 1, before,
@@ -235,7 +248,8 @@ async def clocks(session: ReadSession, *, limit: int, cursor: str | None = None)
     return Page(found, encode_cursor(str(found[-1].id)) if len(rows) > limit else None)
 
 
-def _uuid(text: str) -> UUID:
+def uuid_position(text: str) -> UUID:
+    """The UUID in a cursor. Raises `Invalid`."""
     try:
         return UUID(text)
     except ValueError:
@@ -248,21 +262,3 @@ async def accounts_on(session: ReadSession, clock_id: UUID) -> list[int]:
         "SELECT no FROM accounts WHERE test_clock_id = $1 AND status = 'open' ORDER BY no", clock_id
     )
     return [row["no"] for row in rows]
-
-
-async def for_metering(
-    session: ReadSession, entity_id: int, ids: Sequence[str], external_ids: Sequence[str]
-) -> list[tuple[int, str, int, str | None, datetime | None]]:
-    """(no, id, entity, external id, time of the test clock) of open accounts by id, or by external id within the entity.
-
-    One statement for a whole batch of events, clocks included: two unique indexes, then the clock's primary key.
-    """
-    rows = await session.fetch(
-        """
-        SELECT a.no, a.id, a.entity_id, a.external_id, c.frozen_time
-        FROM accounts a LEFT JOIN test_clocks c ON c.id = a.test_clock_id
-        WHERE a.status = 'open' AND (a.id = ANY($2::text[]) OR (a.entity_id = $1 AND a.external_id = ANY($3::text[])))
-        """,
-        entity_id, ids, external_ids,
-    )  # fmt: skip
-    return [tuple(row) for row in rows]

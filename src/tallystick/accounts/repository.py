@@ -33,8 +33,8 @@ async def insert_account(
     row = await session.fetchrow(
         f"""
         INSERT INTO accounts AS a (id, entity_id, external_id, currency, timezone, zone_history, locale, country, livemode,
-            test_clock_id, metadata, usage_from, usage_billed_to, next_usage_billing_at, opened_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14)
+            test_clock_id, metadata, usage_from, usage_billed_to, next_usage_billing_at, next_billing_at, opened_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $13, $14)
         ON CONFLICT (entity_id, external_id) DO NOTHING RETURNING {ACCOUNT}
         """,
         new.id, entity_id, new.external_id, currency, timezone, _history([ZoneChange(now, timezone)]), new.locale, new.country,
@@ -103,15 +103,17 @@ async def update_account(
     metadata: dict[str, Any],
     zones: Sequence[ZoneChange],
     next_usage_billing_at: datetime | None,
+    next_billing_at: datetime | None,
 ) -> None:
     """Writes what may change of an account and raises its revision."""
     await session.execute(
         """
         UPDATE accounts SET external_id = $2, locale = $3, country = $4, metadata = $5, timezone = $6, zone_history = $7,
-            next_usage_billing_at = $8, revision = revision + 1
+            next_usage_billing_at = $8, next_billing_at = $9, revision = revision + 1
         WHERE no = $1
         """,
         no, external_id, locale, country, metadata, zones[-1].timezone, _history(zones), next_usage_billing_at,
+        next_billing_at,
     )  # fmt: skip
 
 
@@ -141,7 +143,7 @@ async def close(session: Session, no: int, at: datetime) -> None:
     await session.execute(
         """
         UPDATE accounts SET status = 'closed', closed_at = $2, external_id = NULL, metadata = '{}', next_usage_billing_at = NULL,
-            revision = revision + 1
+            next_billing_at = NULL, revision = revision + 1
         WHERE no = $1
         """,
         no, at,
@@ -155,10 +157,25 @@ async def advance_usage(session: Session, rows: Sequence[tuple[int, datetime, da
     nos, billed, due = zip(*rows, strict=True)
     await session.execute(
         """
-        UPDATE accounts a SET usage_billed_to = n.billed, next_usage_billing_at = n.due
+        UPDATE accounts a SET usage_billed_to = n.billed, next_usage_billing_at = n.due,
+            next_billing_at = least(a.next_billing_at, n.due)
         FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[]) AS n(no, billed, due) WHERE a.no = n.no
         """,
         nos, billed, due,
+    )  # fmt: skip
+
+
+async def set_next_billing(session: Session, rows: Sequence[tuple[int, datetime | None]]) -> None:
+    """(account_no, when anything is due next): one statement for a whole batch of locked accounts."""
+    if not rows:
+        return
+    nos, due = zip(*rows, strict=True)
+    await session.execute(
+        """
+        UPDATE accounts a SET next_billing_at = n.due
+        FROM unnest($1::bigint[], $2::timestamptz[]) AS n(no, due) WHERE a.no = n.no
+        """,
+        nos, due,
     )  # fmt: skip
 
 

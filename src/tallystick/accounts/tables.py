@@ -34,7 +34,8 @@ class TestClock(Base):
 class AccountRow(Base):
     """A billing account: who is billed, in which currency and by which calendar.
 
-    `usage_from`, `usage_billed_to` and `next_usage_billing_at` are business time and concern usage without a subscription.
+    `usage_from`, `usage_billed_to` and `next_usage_billing_at` are business time and concern usage without a subscription;
+    `next_billing_at` is the earliest instant at which anything of the account is due, subscriptions included.
     """
 
     __tablename__ = "accounts"
@@ -43,15 +44,16 @@ class AccountRow(Base):
         CheckConstraint("status IN ('open', 'closed')", name="status"),
         CheckConstraint("(status = 'closed') = (closed_at IS NOT NULL)", name="closed"),
         CheckConstraint("test_clock_id IS NULL OR NOT livemode", name="clock"),
+        CheckConstraint("next_billing_at <= next_usage_billing_at", name="next_billing"),
         CheckConstraint("usage_billed_to >= usage_from", name="usage_billed"),
         Index(
             "ix_accounts_test_clock_id", "test_clock_id", postgresql_where=text("test_clock_id IS NOT NULL")
         ),
         Index(
-            "ix_accounts_next_usage_billing_at",
-            "next_usage_billing_at",
+            "ix_accounts_next_billing_at",
+            "next_billing_at",
             "no",
-            postgresql_where=text("next_usage_billing_at IS NOT NULL"),
+            postgresql_where=text("next_billing_at IS NOT NULL"),
         ),
     )
 
@@ -71,6 +73,7 @@ class AccountRow(Base):
     usage_from: Mapped[datetime]
     usage_billed_to: Mapped[datetime]
     next_usage_billing_at: Mapped[datetime | None]
+    next_billing_at: Mapped[datetime | None]
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
     revision: Mapped[int] = mapped_column(server_default="1")

@@ -100,14 +100,14 @@ class PlanVersion:
     name: str
     price: Decimal
     currency: str
-    cycle: Cycle
-    timing: str
+    billing_cycle: Cycle
+    billing_timing: str
     alignment: Alignment
     trial_period_days: int
     proration: Basis
     features: Mapping[str, Any]
     minimum: Decimal | None
-    settings: Settings
+    settings: Mapping[str, Any]
     tax_category: str
     gl_code: str
     charges: tuple[Charge, ...]
@@ -115,7 +115,7 @@ class PlanVersion:
     @property
     def in_advance(self) -> bool:
         """Whether the fee is billed when its period starts."""
-        return self.timing == "advance"
+        return self.billing_timing == "advance"
 
     @property
     def bills_usage(self) -> bool:

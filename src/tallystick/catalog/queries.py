@@ -111,11 +111,9 @@ async def _versions(session: ReadSession, rows: Sequence[Record]) -> list[PlanVe
     versions = []
     for row in rows:
         values: dict[str, Any] = dict(row)
-        values["cycle"] = Cycle(values.pop("billing_cycle"))
-        values["timing"] = values.pop("billing_timing")
+        values["billing_cycle"] = Cycle(values["billing_cycle"])
         values["alignment"] = Alignment(values["alignment"])
         values["proration"] = Basis(values["proration"])
-        values["settings"] = Settings(**values["settings"])
         versions.append(PlanVersion(**values, charges=charges.get(row["id"], ())))
     return versions
 
@@ -127,6 +125,12 @@ async def plan_versions(session: ReadSession, ids: Iterable[int]) -> dict[int, P
         list(ids),
     )
     return {version.id: version for version in await _versions(session, rows)}
+
+
+async def version_ids(session: ReadSession, plan_id: int) -> list[int]:
+    """All versions a plan ever had; none where there is no such plan."""
+    rows = await session.fetch("SELECT id FROM plan_versions WHERE plan_id = $1", plan_id)
+    return [row["id"] for row in rows]
 
 
 async def current_version(session: ReadSession, plan_id: int) -> PlanVersion:

@@ -1,10 +1,9 @@
-"""A subscription's schedule and what is due on it when.
+"""A subscription: its schedule, what it has been billed for, what is due next.
 
-Two cursors run along the schedule: `billed_to` for fees and `usage_billed_to` for what is billed after its period. Fees in advance
-are due when a period starts, all else when it ends, each plus the entity's close delay (SEMANTICS "Periods").
+Two cursors run along the schedule, `billed_to` for fees and `usage_billed_to` for usage; `kernel.period.next_due` says what comes next.
+Its state follows from its dates.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,8 +12,9 @@ from uuid import UUID
 
 from tallystick.accounts.domain import ZoneChange, rezoned
 from tallystick.catalog.domain import PlanVersion
+from tallystick.entities.domain import Entity
 from tallystick.kernel.errors import Conflict, Invalid
-from tallystick.kernel.period import Period, Schedule, close_instant, next_boundary, period_at, trial_end
+from tallystick.kernel.period import Coverage, Period, Schedule, Terms, next_due, period_at
 
 
 class AlreadyEnded(Conflict):
@@ -31,20 +31,12 @@ class BeforeStart(Invalid):
 
 
 @dataclass(frozen=True, slots=True)
-class Delays:
-    """How long after its boundary a period is billed; settings of the entity."""
-
-    fees: timedelta
-    usage: timedelta
-
-
-@dataclass(frozen=True, slots=True)
 class Subscription:
     """An account on a plan's version.
 
-    `timezone` and `zone_changes_seen` say in which zone its schedule began and how many of the account's zone changes were made
-    before. `started_at` opens service; a plan's trial runs to `trial_end`, and `anchor` is where paid periods count from.
-    `ended_at` may lie ahead: the end is then scheduled. `current_period_*` is the open period as billing last left it.
+    `timezone` is the zone its schedule began in, `zone_changes` are those its account made since (`zone_changes_seen` came before).
+    `started_at` opens service; a plan's trial runs to `trial_end`, and `anchor` is where paid periods count from (without a trial
+    the same as `started_at`). `ended_at` may lie ahead: the end is then scheduled, and `canceled_at` is when that was asked.
     """
 
     id: UUID
@@ -53,7 +45,6 @@ class Subscription:
     plan_version_id: int
     quantity: Decimal
     currency: str
-    status: str
     started_at: datetime
     trial_end: datetime | None
     anchor: datetime
@@ -63,12 +54,11 @@ class Subscription:
     canceled_at: datetime | None
     billed_to: datetime
     usage_billed_to: datetime
-    current_period_start: datetime
-    current_period_end: datetime
     next_billing_at: datetime | None
     revision: int
     created_at: datetime
     updated_at: datetime
+    zone_changes: tuple[ZoneChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +68,7 @@ class Advance:
     id: UUID
     billed_to: datetime
     usage_billed_to: datetime
-    current_period_start: datetime
-    current_period_end: datetime
     next_billing_at: datetime | None
-    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,84 +105,52 @@ class SubscriptionView:
     updated_at: datetime
 
 
-def schedule_of(subscription: Subscription, plan: PlanVersion, zones: Sequence[ZoneChange]) -> Schedule:
-    """The subscription's boundaries. `zones` is the account's whole history (`Account.zones`)."""
+def schedule_of(subscription: Subscription, plan: PlanVersion) -> Schedule:
+    """The subscription's boundaries, zone changes of its account included."""
     begun = schedule_from(subscription.anchor, subscription.timezone, plan)
-    return rezoned(begun, zones[subscription.zone_changes_seen :])
+    return rezoned(begun, subscription.zone_changes)
 
 
 def schedule_from(anchor: datetime, timezone: str, plan: PlanVersion) -> Schedule:
     """The boundaries of a plan from an anchor."""
-    return Schedule(anchor, plan.cycle, plan.alignment, timezone, plan.settings.billing_day)
+    return Schedule(anchor, plan.billing_cycle, plan.alignment, timezone, plan.settings.get("billing_day"))
 
 
-def trial_ends(start: datetime, plan: PlanVersion, timezone: str) -> datetime | None:
-    """Where the plan's own trial ends, None where it has none."""
-    return trial_end(start, plan.trial_period_days, timezone) if plan.trial_period_days else None
-
-
-def open_period(
-    schedule: Schedule,
-    started_at: datetime,
-    trial_end: datetime | None,
-    at: datetime,
-    ended_at: datetime | None,
-) -> Period:
-    """The service period at `at`: the trial, or the part of the aligned period that is served. Before the start it is the first."""
-    at = max(at, started_at)
-    if ended_at is not None and at >= ended_at > started_at:
-        at = max(started_at, ended_at - timedelta(microseconds=1))
-    if trial_end is not None and at < trial_end:
-        return Period(started_at, trial_end)
-    whole = period_at(schedule, at).period
-    return Period(max(whole.start, started_at if trial_end is None else trial_end), whole.end)
-
-
-def next_billing(
-    schedule: Schedule,
-    plan: PlanVersion,
-    delays: Delays,
-    *,
-    billed_to: datetime,
-    usage_billed_to: datetime,
-    ended_at: datetime | None,
-) -> datetime | None:
-    """When something is due next, None when the subscription has ended and all of it is billed. May lie in the past."""
-    due = []
-    if ended_at is None or billed_to < ended_at:
-        boundary = billed_to if plan.in_advance else _closes(schedule, billed_to, ended_at)
-        due.append(close_instant(boundary, delays.fees))
-    if plan.bills_usage and (ended_at is None or usage_billed_to < ended_at):
-        due.append(close_instant(_closes(schedule, usage_billed_to, ended_at), delays.usage))
-    return min(due, default=None)
-
-
-def _closes(schedule: Schedule, cursor: datetime, ended_at: datetime | None) -> datetime:
-    boundary = next_boundary(schedule, cursor)
-    return boundary if ended_at is None else min(boundary, ended_at)
-
-
-def advanced(
-    subscription: Subscription,
-    plan: PlanVersion,
-    schedule: Schedule,
-    delays: Delays,
-    *,
-    billed_to: datetime,
-    usage_billed_to: datetime,
-    now: datetime,
-) -> Advance:
-    """The subscription after its fees are billed to `billed_to` and its usage to `usage_billed_to`, at business time `now`."""
-    ended_at = subscription.ended_at
-    current = open_period(schedule, subscription.started_at, subscription.trial_end, now, ended_at)
-    due = next_billing(
-        schedule, plan, delays, billed_to=billed_to, usage_billed_to=usage_billed_to, ended_at=ended_at
-    )
-    return Advance(
-        subscription.id, billed_to, usage_billed_to, current.start, current.end, due, status_at(ended_at, now)
+def terms_of(plan: PlanVersion, entity: Entity) -> Terms:
+    """A plan's timing with its entity's close delays."""
+    return Terms(
+        advance=plan.in_advance,
+        has_usage=plan.bills_usage,
+        fee_delay=timedelta(seconds=entity.fee_close_delay_seconds),
+        usage_delay=timedelta(seconds=entity.usage_close_delay_seconds),
     )
 
 
-def status_at(ended_at: datetime | None, now: datetime) -> str:
-    """`active` until the end has come."""
-    return "canceled" if ended_at is not None and ended_at <= now else "active"
+def coverage_of(subscription: Subscription) -> Coverage:
+    """What the subscription has been billed for; paid service begins at the anchor, after the plan's trial."""
+    return Coverage(
+        subscription.anchor, subscription.ended_at, subscription.billed_to, subscription.usage_billed_to
+    )
+
+
+def due_at(subscription: Subscription, plan: PlanVersion, entity: Entity) -> datetime | None:
+    """When the next bill is due, None when the subscription has ended and all of it is billed. May lie in the past."""
+    due = next_due(schedule_of(subscription, plan), coverage_of(subscription), terms_of(plan, entity))
+    return None if due is None else due.instant
+
+
+def status_at(subscription: Subscription, now: datetime) -> str:
+    """`active` until the end has come, then `canceled`; follows from the dates, so it is never late."""
+    return "canceled" if subscription.ended_at is not None and subscription.ended_at <= now else "active"
+
+
+def period_now(subscription: Subscription, plan: PlanVersion, now: datetime) -> Period:
+    """The current period: the trial, or the served part of the aligned period. Before the start the first, after the end the last."""
+    at = max(now, subscription.started_at)
+    end = subscription.ended_at
+    if end is not None and at >= end > subscription.started_at:
+        at = end - timedelta(microseconds=1)
+    if subscription.trial_end is not None and at < subscription.trial_end:
+        return Period(subscription.started_at, subscription.trial_end)
+    whole = period_at(schedule_of(subscription, plan), at).period
+    return Period(max(whole.start, subscription.anchor), whole.end)

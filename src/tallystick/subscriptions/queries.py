@@ -2,67 +2,70 @@
 
 # ruff: noqa: S608 — what is put together here are constants of this file; values are always parameters.
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from tallystick.accounts.queries import rezoned_accounts, uuid_position
 from tallystick.kernel.errors import NotFound
-from tallystick.platform.db import ReadSession
+from tallystick.kernel.pagination import Page, decode_cursor, encode_cursor
+from tallystick.platform.db import ReadSession, Record
 from tallystick.subscriptions.domain import Subscription
 
-SUBSCRIPTION = """s.id, s.account_no, s.entity_id, s.plan_version_id, s.quantity, s.currency, s.status, s.started_at, s.trial_end,
-    s.anchor, s.timezone, s.zone_changes_seen, s.ended_at, s.canceled_at, s.billed_to, s.usage_billed_to, s.current_period_start,
-    s.current_period_end, s.next_billing_at, s.revision, s.created_at, s.updated_at"""
+SUBSCRIPTION = """s.id, s.account_no, s.entity_id, s.plan_version_id, s.quantity, s.currency, s.started_at, s.trial_end, s.anchor,
+    s.timezone, s.zone_changes_seen, s.ended_at, s.canceled_at, s.billed_to, s.usage_billed_to, s.next_billing_at, s.revision,
+    s.created_at, s.updated_at"""
+
+
+async def subscriptions_of(session: ReadSession, rows: Sequence[Record]) -> list[Subscription]:
+    """The subscriptions in rows of `SUBSCRIPTION` columns, with the zone changes of their accounts."""
+    history = await rezoned_accounts(session, {row["account_no"] for row in rows}) if rows else {}
+    return [
+        Subscription(**dict(row), zone_changes=history.get(row["account_no"], ())[row["zone_changes_seen"] :])
+        for row in rows
+    ]
 
 
 async def by_id(session: ReadSession, subscription_id: UUID) -> Subscription:
     """One subscription. Raises `NotFound`."""
-    row = await session.fetchrow(
-        f"SELECT {SUBSCRIPTION} FROM subscriptions s WHERE s.id = $1", subscription_id
-    )
-    if row is None:
+    rows = await session.fetch(f"SELECT {SUBSCRIPTION} FROM subscriptions s WHERE s.id = $1", subscription_id)
+    if not rows:
         raise NotFound
-    return Subscription(**dict(row))
+    return (await subscriptions_of(session, rows))[0]
 
 
-async def by_accounts(
-    session: ReadSession, nos: Iterable[int], *, unfinished: bool = False
-) -> list[Subscription]:
-    """The subscriptions of accounts, by account and start; `unfinished` leaves out those of which nothing is left to bill."""
+async def by_accounts(session: ReadSession, nos: Iterable[int]) -> list[Subscription]:
+    """All subscriptions of accounts, by account and start (ix_subscriptions_account_no)."""
+    rows = await session.fetch(
+        f"""
+        SELECT {SUBSCRIPTION} FROM subscriptions s WHERE s.account_no = ANY($1::bigint[])
+        ORDER BY s.account_no, s.started_at, s.id
+        """,
+        list(nos),
+    )
+    return await subscriptions_of(session, rows)
+
+
+async def billable(session: ReadSession, nos: Iterable[int]) -> list[Subscription]:
+    """The subscriptions of accounts of which something is still to be billed, by account and start: what a run reads."""
     rows = await session.fetch(
         f"""
         SELECT {SUBSCRIPTION} FROM subscriptions s
-        WHERE s.account_no = ANY($1::bigint[]) AND (NOT $2 OR s.next_billing_at IS NOT NULL)
+        WHERE s.account_no = ANY($1::bigint[]) AND s.next_billing_at IS NOT NULL
         ORDER BY s.account_no, s.started_at, s.id
         """,
-        list(nos), unfinished,
-    )  # fmt: skip
-    return [Subscription(**dict(row)) for row in rows]
-
-
-async def due_accounts(
-    session: ReadSession, as_of: datetime, limit: int, *, after: int = 0, nos: Iterable[int] | None = None
-) -> list[int]:
-    """Numbers of accounts with a subscription due by `as_of`, in order of number; `nos` narrows to those.
-
-    ix_subscriptions_next_billing_at bounds the work by what is due, not by history. Accounts on clocks are in it too: whoever runs
-    for live accounts leaves them out.
-    """
-    rows = await session.fetch(
-        """
-        SELECT DISTINCT account_no FROM subscriptions
-        WHERE next_billing_at <= $1 AND account_no > $2 AND ($4::bigint[] IS NULL OR account_no = ANY($4))
-        ORDER BY account_no LIMIT $3
-        """,
-        as_of, after, limit, None if nos is None else list(nos),
-    )  # fmt: skip
-    return [row["account_no"] for row in rows]
+        list(nos),
+    )
+    return await subscriptions_of(session, rows)
 
 
 async def due(
     session: ReadSession, as_of: datetime, limit: int, after: tuple[datetime, UUID] | None = None
 ) -> list[Subscription]:
-    """Subscriptions due by `as_of`, the longest due first; `after` is (next_billing_at, id) of the last one seen."""
+    """Subscriptions due by `as_of`, the longest due first; `after` is (next_billing_at, id) of the last one seen.
+
+    ix_subscriptions_next_billing_at bounds the work by what is due, not by history.
+    """
     rows = await session.fetch(
         f"""
         SELECT {SUBSCRIPTION} FROM subscriptions s
@@ -71,11 +74,34 @@ async def due(
         """,
         as_of, limit, *(after or (None, None)),
     )  # fmt: skip
-    return [Subscription(**dict(row)) for row in rows]
+    return await subscriptions_of(session, rows)
 
 
-async def next_due(session: ReadSession, nos: Iterable[int]) -> datetime | None:
-    """The earliest `next_billing_at` among the subscriptions of accounts: where a test clock stops next."""
+async def page(
+    session: ReadSession,
+    *,
+    limit: int,
+    cursor: str | None,
+    account_no: int | None = None,
+    version_ids: Sequence[int] | None = None,
+) -> Page[Subscription]:
+    """A page of subscriptions, newest first: their ids are ordered by time. `version_ids` keeps those on these plan versions."""
+    position = decode_cursor(cursor, str)
+    rows = await session.fetch(
+        f"""
+        SELECT {SUBSCRIPTION} FROM subscriptions s
+        WHERE ($2::uuid IS NULL OR s.id < $2) AND ($3::bigint IS NULL OR s.account_no = $3)
+          AND ($4::bigint[] IS NULL OR s.plan_version_id = ANY($4))
+        ORDER BY s.id DESC LIMIT $1
+        """,
+        limit + 1, None if position is None else uuid_position(str(position[0])), account_no, version_ids,
+    )  # fmt: skip
+    found = await subscriptions_of(session, rows[:limit])
+    return Page(found, encode_cursor(str(found[-1].id)) if len(rows) > limit else None)
+
+
+async def earliest_due(session: ReadSession, nos: Iterable[int]) -> datetime | None:
+    """The earliest `next_billing_at` among the subscriptions of accounts, None where nothing of them is left to bill."""
     found: datetime | None = await session.fetchval(
         "SELECT min(next_billing_at) FROM subscriptions WHERE account_no = ANY($1::bigint[])", list(nos)
     )

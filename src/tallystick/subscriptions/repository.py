@@ -9,24 +9,22 @@ from uuid import UUID
 
 from tallystick.platform.db import Session
 from tallystick.subscriptions.domain import Advance, Subscription
-from tallystick.subscriptions.queries import SUBSCRIPTION
+from tallystick.subscriptions.queries import SUBSCRIPTION, subscriptions_of
 
 _COLUMNS = (
-    "id", "account_no", "entity_id", "plan_version_id", "quantity", "currency", "status", "started_at", "trial_end", "anchor",
-    "timezone", "zone_changes_seen", "ended_at", "canceled_at", "billed_to", "usage_billed_to", "current_period_start",
-    "current_period_end", "next_billing_at",
+    "id", "account_no", "entity_id", "plan_version_id", "quantity", "currency", "started_at", "trial_end", "anchor",
+    "timezone", "zone_changes_seen", "ended_at", "canceled_at", "billed_to", "usage_billed_to", "next_billing_at",
 )  # fmt: skip
 
 
 async def insert(session: Session, values: dict[str, Any]) -> Subscription:
     """Adds a subscription; `values` names every column but the revision and the system times."""
     marks = ", ".join(f"${n}" for n in range(1, len(_COLUMNS) + 1))
-    row = await session.fetchrow(
+    rows = await session.fetch(
         f"INSERT INTO subscriptions AS s ({', '.join(_COLUMNS)}) VALUES ({marks}) RETURNING {SUBSCRIPTION}",
         *(values[column] for column in _COLUMNS),
     )
-    assert row is not None
-    return Subscription(**dict(row))
+    return (await subscriptions_of(session, rows))[0]
 
 
 async def lock(session: Session, ids: Iterable[UUID]) -> dict[UUID, Subscription]:
@@ -35,7 +33,7 @@ async def lock(session: Session, ids: Iterable[UUID]) -> dict[UUID, Subscription
         f"SELECT {SUBSCRIPTION} FROM subscriptions s WHERE s.id = ANY($1::uuid[]) ORDER BY s.id FOR NO KEY UPDATE",
         list(ids),
     )
-    return {row["id"]: Subscription(**dict(row)) for row in rows}
+    return {found.id: found for found in await subscriptions_of(session, rows)}
 
 
 async def advance(session: Session, rows: Sequence[Advance]) -> int:
@@ -44,20 +42,15 @@ async def advance(session: Session, rows: Sequence[Advance]) -> int:
         return 0
     return await session.execute(
         """
-        UPDATE subscriptions s SET billed_to = n.billed_to, usage_billed_to = n.usage_billed_to,
-            current_period_start = n.period_start, current_period_end = n.period_end, next_billing_at = n.due,
-            status = n.status, revision = s.revision + 1
-        FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
-                    $7::text[]) AS n(id, billed_to, usage_billed_to, period_start, period_end, due, status)
+        UPDATE subscriptions s SET billed_to = n.billed_to, usage_billed_to = n.usage_billed_to, next_billing_at = n.due,
+            revision = s.revision + 1
+        FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[]) AS n(id, billed_to, usage_billed_to, due)
         WHERE s.id = n.id
         """,
         [row.id for row in rows],
         [row.billed_to for row in rows],
         [row.usage_billed_to for row in rows],
-        [row.current_period_start for row in rows],
-        [row.current_period_end for row in rows],
         [row.next_billing_at for row in rows],
-        [row.status for row in rows],
     )
 
 
@@ -67,19 +60,17 @@ async def set_end(
     *,
     ended_at: datetime,
     canceled_at: datetime,
-    status: str,
     next_billing_at: datetime | None,
 ) -> Subscription:
     """Ends a locked subscription, or schedules its end."""
-    row = await session.fetchrow(
+    rows = await session.fetch(
         f"""
-        UPDATE subscriptions s SET ended_at = $2, canceled_at = $3, status = $4, next_billing_at = $5, revision = revision + 1
+        UPDATE subscriptions s SET ended_at = $2, canceled_at = $3, next_billing_at = $4, revision = revision + 1
         WHERE s.id = $1 RETURNING {SUBSCRIPTION}
         """,
-        subscription_id, ended_at, canceled_at, status, next_billing_at,
+        subscription_id, ended_at, canceled_at, next_billing_at,
     )  # fmt: skip
-    assert row is not None
-    return Subscription(**dict(row))
+    return (await subscriptions_of(session, rows))[0]
 
 
 async def insert_event(

@@ -17,15 +17,12 @@ class SubscriptionRow(Base):
 
     __tablename__ = "subscriptions"
     __table_args__ = (
-        CheckConstraint("status IN ('active', 'canceled')", name="status"),
         CheckConstraint("quantity > 0 AND quantity < 1e15", name="quantity"),
-        CheckConstraint("ended_at IS NOT NULL OR status = 'active'", name="ended"),
         CheckConstraint("(ended_at IS NULL) = (canceled_at IS NULL)", name="canceled"),
         CheckConstraint("ended_at >= started_at", name="end"),
         CheckConstraint(
             "anchor >= started_at AND billed_to >= anchor AND usage_billed_to >= anchor", name="anchor"
         ),
-        CheckConstraint("current_period_end > current_period_start", name="period"),
         Index("ix_subscriptions_account_no", "account_no"),
         Index("ix_subscriptions_plan_version_id", "plan_version_id"),
         Index(
@@ -42,7 +39,6 @@ class SubscriptionRow(Base):
     plan_version_id: Mapped[int] = mapped_column(ForeignKey("plan_versions.id"))
     quantity: Mapped[Decimal] = mapped_column(server_default="1")
     currency: Mapped[str]
-    status: Mapped[str] = mapped_column(server_default="active")
     started_at: Mapped[datetime]
     trial_end: Mapped[datetime | None]
     anchor: Mapped[datetime]
@@ -52,8 +48,6 @@ class SubscriptionRow(Base):
     canceled_at: Mapped[datetime | None]
     billed_to: Mapped[datetime]
     usage_billed_to: Mapped[datetime]
-    current_period_start: Mapped[datetime]
-    current_period_end: Mapped[datetime]
     next_billing_at: Mapped[datetime | None]
     revision: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)

@@ -5,7 +5,7 @@ instant they were made, so that every schedule of the account follows from them 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -44,7 +44,7 @@ class Account:
     """An account as other contexts see it: no personal data. `zones[0]` is the zone it was opened in, the last one is `timezone`.
 
     `usage_from`, `usage_billed_to` and `next_usage_billing_at` concern usage without a subscription, which is billed by calendar
-    month. `no` is for joins and locks inside the house; `id` is what the outside knows.
+    month; `next_billing_at` is when anything at all is due. `no` is for joins and locks inside the house; `id` is what the outside knows.
     """
 
     no: int
@@ -62,6 +62,7 @@ class Account:
     usage_from: datetime
     usage_billed_to: datetime
     next_usage_billing_at: datetime | None
+    next_billing_at: datetime | None
     opened_at: datetime
     closed_at: datetime | None
     revision: int
@@ -70,6 +71,10 @@ class Account:
     def is_open(self) -> bool:
         """False once closed: nothing new may happen on it, its documents stay."""
         return self.status == "open"
+
+    def with_usage_billed_to(self, at: datetime) -> "Account":
+        """The account after its usage without a subscription is billed to `at`."""
+        return replace(self, usage_billed_to=at)
 
 
 @dataclass(frozen=True, slots=True)

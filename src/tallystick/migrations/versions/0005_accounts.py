@@ -39,6 +39,7 @@ CREATE TABLE accounts (
     usage_from timestamptz NOT NULL,
     usage_billed_to timestamptz NOT NULL,
     next_usage_billing_at timestamptz,
+    next_billing_at timestamptz,
     opened_at timestamptz NOT NULL,
     closed_at timestamptz,
     revision bigint NOT NULL DEFAULT 1,
@@ -52,11 +53,11 @@ CREATE TABLE accounts (
     CONSTRAINT ck_accounts_status CHECK (status IN ('open', 'closed')),
     CONSTRAINT ck_accounts_closed CHECK ((status = 'closed') = (closed_at IS NOT NULL)),
     CONSTRAINT ck_accounts_clock CHECK (test_clock_id IS NULL OR NOT livemode),
+    CONSTRAINT ck_accounts_next_billing CHECK (next_billing_at <= next_usage_billing_at),
     CONSTRAINT ck_accounts_usage_billed CHECK (usage_billed_to >= usage_from)
 );
 CREATE INDEX ix_accounts_test_clock_id ON accounts (test_clock_id) WHERE test_clock_id IS NOT NULL;
-CREATE INDEX ix_accounts_next_usage_billing_at ON accounts (next_usage_billing_at, no)
-    WHERE next_usage_billing_at IS NOT NULL;
+CREATE INDEX ix_accounts_next_billing_at ON accounts (next_billing_at, no) WHERE next_billing_at IS NOT NULL;
 CREATE TRIGGER accounts_updated_at BEFORE UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION set_updated_at();
 CREATE TABLE account_profiles (
     account_no bigint NOT NULL,

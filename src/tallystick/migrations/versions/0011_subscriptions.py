@@ -13,7 +13,6 @@ CREATE TABLE subscriptions (
     plan_version_id bigint NOT NULL,
     quantity numeric NOT NULL DEFAULT 1,
     currency text NOT NULL,
-    status text NOT NULL DEFAULT 'active',
     started_at timestamptz NOT NULL,
     trial_end timestamptz,
     anchor timestamptz NOT NULL,
@@ -23,8 +22,6 @@ CREATE TABLE subscriptions (
     canceled_at timestamptz,
     billed_to timestamptz NOT NULL,
     usage_billed_to timestamptz NOT NULL,
-    current_period_start timestamptz NOT NULL,
-    current_period_end timestamptz NOT NULL,
     next_billing_at timestamptz,
     revision bigint NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -33,13 +30,10 @@ CREATE TABLE subscriptions (
     CONSTRAINT fk_subscriptions_account_no FOREIGN KEY (account_no) REFERENCES accounts (no),
     CONSTRAINT fk_subscriptions_entity_id FOREIGN KEY (entity_id) REFERENCES entities (id),
     CONSTRAINT fk_subscriptions_plan_version_id FOREIGN KEY (plan_version_id) REFERENCES plan_versions (id),
-    CONSTRAINT ck_subscriptions_status CHECK (status IN ('active', 'canceled')),
     CONSTRAINT ck_subscriptions_quantity CHECK (quantity > 0 AND quantity < 1e15),
-    CONSTRAINT ck_subscriptions_ended CHECK (ended_at IS NOT NULL OR status = 'active'),
     CONSTRAINT ck_subscriptions_canceled CHECK ((ended_at IS NULL) = (canceled_at IS NULL)),
     CONSTRAINT ck_subscriptions_end CHECK (ended_at >= started_at),
-    CONSTRAINT ck_subscriptions_anchor CHECK (anchor >= started_at AND billed_to >= anchor AND usage_billed_to >= anchor),
-    CONSTRAINT ck_subscriptions_period CHECK (current_period_end > current_period_start)
+    CONSTRAINT ck_subscriptions_anchor CHECK (anchor >= started_at AND billed_to >= anchor AND usage_billed_to >= anchor)
 );
 CREATE INDEX ix_subscriptions_account_no ON subscriptions (account_no);
 CREATE INDEX ix_subscriptions_next_billing_at ON subscriptions (next_billing_at, id) WHERE next_billing_at IS NOT NULL;
