@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     max_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     rate_limit_anonymous: int = Field(default=100, ge=1)
     rate_limit_principal: int = Field(default=6000, ge=1)
+    rate_limit_login: int = Field(default=10, ge=1)
+    rate_limit_register: int = Field(default=30, ge=1)
     idempotency_days: int = Field(default=30, ge=1)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

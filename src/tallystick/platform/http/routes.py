@@ -89,6 +89,16 @@ def secret_answer(endpoint: Endpoint) -> Endpoint:
     return endpoint
 
 
+def prepared(step: Callable[[Request], Awaitable[None]]) -> Callable[[Endpoint], Endpoint]:
+    """Marks a route with slow work (a password hash) to be done before its transaction opens and holds a connection."""
+
+    def mark(endpoint: Endpoint) -> Endpoint:
+        endpoint.__dict__["prepare"] = step
+        return endpoint
+
+    return mark
+
+
 class Route(APIRoute):
     """See the module's text."""
 
@@ -97,10 +107,13 @@ class Route(APIRoute):
         endpoint = self.endpoint
         own = getattr(endpoint, "own_transaction", False)
         secret = getattr(endpoint, "secret_answer", False)
+        prepare = getattr(endpoint, "prepare", None)
 
         async def handle(plain: Request) -> Response:
             request = StrictRequest(plain.scope, plain.receive)
-            await authenticate(request)
+            await _admit(request)
+            if prepare is not None:
+                await prepare(request)
             if own:
                 return await inner(request)
             if request.method in ("GET", "HEAD"):
@@ -110,6 +123,20 @@ class Route(APIRoute):
             return await _write(request, inner, secret)
 
         return handle
+
+
+async def _admit(request: Request) -> None:
+    """Learns who asks and counts the request against a limit; one with bad credentials counts against its address."""
+    limit: Callable[[Request, Actor | None], Awaitable[None]] | None
+    limit = getattr(request.app.state, "limit", None)
+    try:
+        actor = await authenticate(request)
+    except Unauthenticated:
+        if limit is not None:
+            await limit(request, None)
+        raise
+    if limit is not None:
+        await limit(request, actor)
 
 
 async def _write(request: StrictRequest, inner: Handler, secret: bool) -> Response:
@@ -205,7 +232,7 @@ def database(request: Request) -> Database:
 def allow(permission: str) -> Any:
     """A dependency: 401 without credentials, 403 without `permission`; gives the actor."""
 
-    def check(request: Request) -> Actor:
+    async def check(request: Request) -> Actor:
         actor = actor_of(request)
         if actor.kind == "anonymous":
             raise Unauthenticated
@@ -216,12 +243,12 @@ def allow(permission: str) -> Any:
     return Depends(check)
 
 
-def _read_session(request: Request) -> ReadSession:
+async def _read_session(request: Request) -> ReadSession:
     session: ReadSession = request.state.session
     return session
 
 
-def _write_session(request: Request) -> Session:
+async def _write_session(request: Request) -> Session:
     session: Session = request.state.session
     return session
 
@@ -240,5 +267,5 @@ def router(tag: str, prefix: str = "") -> APIRouter:
 
 __all__ = [
     "AlreadyIssued", "InFlight", "KeyReused", "Malformed", "Reading", "Refusal", "RequestValidationError", "Route", "Writing",
-    "actor_of", "allow", "authenticate", "database", "own_transaction", "public", "router", "secret_answer",
+    "actor_of", "allow", "authenticate", "database", "own_transaction", "prepared", "public", "router", "secret_answer",
 ]  # fmt: skip

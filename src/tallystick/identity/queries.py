@@ -1,0 +1,100 @@
+"""Reading users and keys."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tallystick.identity.domain import KeyStanding, Standing, User
+from tallystick.kernel.errors import NotFound
+from tallystick.kernel.pagination import Page, decode_cursor, encode_cursor
+from tallystick.platform.db import ReadSession
+
+_USER = """u.id, u.role, u.entity_id, u.account_no, u.account_id, u.status, u.token_version,
+           p.email, p.first_name, p.last_name"""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyView:
+    """A key as it is listed: never the key itself. `hint` is its beginning."""
+
+    id: int
+    name: str
+    hint: str
+    scopes: list[str]
+    expires_at: datetime | None
+    created_by: int | None
+    created_at: datetime
+
+
+async def user(session: ReadSession, user_id: int) -> User:
+    """A user with personal fields. Raises `NotFound`, also for an erased one."""
+    record = await session.fetchrow(
+        f"SELECT {_USER} FROM users u JOIN user_profiles p ON p.user_id = u.id WHERE u.id = $1",  # noqa: S608
+        user_id,
+    )
+    if record is None:
+        raise NotFound("No such user", code="user_not_found")
+    return User(**record)
+
+
+async def by_email(session: ReadSession, email: str) -> tuple[User, str] | None:
+    """The user of an address, whatever its case, with the stored password hash (unique index on lower(email))."""
+    record = await session.fetchrow(
+        f"""
+        SELECT {_USER}, c.password_hash FROM user_profiles p JOIN users u ON u.id = p.user_id
+        JOIN credentials c ON c.user_id = u.id WHERE lower(p.email) = lower($1)
+        """,  # noqa: S608
+        email,
+    )
+    if record is None:
+        return None
+    fields = dict(record)
+    stored = fields.pop("password_hash")
+    return User(**fields), stored
+
+
+async def standing(session: ReadSession, user_id: int) -> Standing | None:
+    """What decides over a user's token (primary key)."""
+    record = await session.fetchrow(
+        "SELECT id, role, entity_id, account_no, account_id, status, token_version FROM users WHERE id = $1",
+        user_id,
+    )
+    return Standing(**record) if record else None
+
+
+async def key_standing(session: ReadSession, key_hash: bytes) -> KeyStanding | None:
+    """What decides over an API key (unique index on key_hash)."""
+    record = await session.fetchrow(
+        "SELECT id, entity_id, scopes, expires_at, revoked_at FROM api_keys WHERE key_hash = $1", key_hash
+    )
+    if record is None:
+        return None
+    return KeyStanding(
+        record["id"],
+        record["entity_id"],
+        frozenset(record["scopes"]),
+        record["expires_at"],
+        record["revoked_at"],
+    )
+
+
+async def api_keys(session: ReadSession, entity_id: int, limit: int, cursor: str | None) -> Page[ApiKeyView]:
+    """Living keys, newest first (index on entity and id, backwards)."""
+    position = decode_cursor(cursor, int)
+    records = await session.fetch(
+        """
+        SELECT id, name, hint, scopes, expires_at, created_by, created_at FROM api_keys
+        WHERE entity_id = $1 AND revoked_at IS NULL AND id < $2 ORDER BY id DESC LIMIT $3
+        """,
+        entity_id,
+        min(int(position[0]), 2**31 - 1) if position else 2**31 - 1,
+        limit + 1,
+    )
+    rows = [ApiKeyView(**record) for record in records[:limit]]
+    return Page(rows, encode_cursor(rows[-1].id) if len(records) > limit else None)
+
+
+async def has_admin(session: ReadSession) -> bool:
+    """Whether anyone can administer this installation."""
+    return bool(
+        await session.fetchval("SELECT EXISTS (SELECT FROM users WHERE role = 'admin' AND status = 'active')")
+    )
