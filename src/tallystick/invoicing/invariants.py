@@ -1,0 +1,67 @@
+"""What must hold of invoices at every moment: each SELECT returns no row. A row is evidence, never repaired by a program."""
+
+INVARIANTS: dict[str, str] = {
+    "invoice_totals_are_sums_of_lines": """
+        SELECT i.id FROM invoices i LEFT JOIN invoice_lines l ON l.invoice_id = i.id
+        GROUP BY i.id
+        HAVING count(l.invoice_id) = 0 OR i.subtotal IS DISTINCT FROM sum(l.amount) OR i.total IS DISTINCT FROM i.subtotal + i.tax
+    """,
+    "invoice_tax_is_sum_of_rates_and_of_shares": """
+        SELECT i.id FROM invoices i
+        WHERE i.tax <> (SELECT coalesce(sum((t->>'amount')::numeric), 0) FROM jsonb_array_elements(i.taxes) t)
+           OR i.tax <> (SELECT coalesce(sum((t->>'amount')::numeric), 0)
+                        FROM invoice_lines l, jsonb_array_elements(l.taxes) t WHERE l.invoice_id = i.id)
+    """,
+    "invoice_paid_is_what_the_books_say": """
+        SELECT i.id FROM invoices i
+        LEFT JOIN ledger_postings p ON p.key = 'invoice:' || i.id || ':paid'
+        LEFT JOIN ledger_entries e ON e.posting_id = p.id AND e.amount > 0
+        GROUP BY i.id HAVING i.amount_paid IS DISTINCT FROM coalesce(sum(e.amount), 0) OR i.amount_paid > i.total OR i.amount_paid < 0
+    """,
+    "invoice_finalized_is_posted_and_void_is_reversed": """
+        SELECT i.id FROM invoices i
+        LEFT JOIN ledger_postings f ON f.key = 'invoice:' || i.id || ':finalized'
+        LEFT JOIN ledger_postings v ON v.key = 'invoice:' || i.id || ':voided'
+        WHERE (f.id IS NOT NULL AND i.finalized_at IS NULL) OR (f.id IS NULL AND i.finalized_at IS NOT NULL AND i.total <> 0)
+           OR (v.id IS NOT NULL) <> (i.status = 'void' AND f.id IS NOT NULL)
+    """,
+    "invoice_receivable_is_what_is_owed": """
+        SELECT coalesce(o.account_no, a.account_no) FROM
+            (SELECT account_no, entity_id, currency, sum(total - amount_paid) AS owed
+             FROM invoices WHERE status IN ('finalized', 'paid') GROUP BY 1, 2, 3) o
+            FULL JOIN (SELECT account_no, entity_id, currency, balance FROM ledger_accounts WHERE code = 'receivable') a
+            USING (account_no, entity_id, currency)
+        WHERE coalesce(o.owed, 0) <> coalesce(a.balance, 0)
+    """,
+    "invoice_slice_billed_once": """
+        SELECT account_no, slice_start, price_key, subscription_id, revision FROM invoice_lines WHERE NOT voided
+        GROUP BY account_no, slice_start, price_key, subscription_id, revision HAVING count(*) > 1
+    """,
+    "invoice_numbers_without_gap": """
+        SELECT s.entity_id, s.series, s.year FROM number_series s
+        FULL JOIN (SELECT entity_id, series, series_year AS year, count(*) AS numbers, count(DISTINCT series_no) AS different,
+                          min(series_no) AS first, max(series_no) AS last
+                   FROM invoices WHERE number IS NOT NULL GROUP BY 1, 2, 3) i USING (entity_id, series, year)
+        WHERE s.last_no IS DISTINCT FROM i.last OR i.numbers <> i.different OR i.numbers <> i.last OR i.first <> 1
+    """,
+    "invoice_numbers_in_order_of_dates": """
+        SELECT id FROM (SELECT id, issue_date, lag(issue_date) OVER (PARTITION BY entity_id, series, series_year ORDER BY series_no)
+                                                AS before FROM invoices WHERE number IS NOT NULL) d
+        WHERE issue_date < before
+    """,
+    "invoice_number_if_and_only_if_finalized": """
+        SELECT id FROM invoices
+        WHERE (finalized_at IS NULL) <> (number IS NULL) OR (status = 'draft' AND number IS NOT NULL)
+           OR (status IN ('finalized', 'paid') AND number IS NULL)
+    """,
+    "invoice_lines_have_their_invoice": """
+        SELECT l.invoice_id, l.position FROM invoice_lines l LEFT JOIN invoices i ON i.id = l.invoice_id
+        WHERE i.id IS NULL OR i.account_no <> l.account_no OR (i.status = 'void') <> l.voided
+    """,
+    "invoice_finalized_has_its_event": """
+        SELECT i.id FROM invoices i
+        WHERE i.finalized_at IS NOT NULL AND NOT EXISTS (
+            SELECT FROM outbox o
+            WHERE o.subject_type = 'invoice' AND o.subject_id = i.id::text AND o.event_type = 'invoice.finalized')
+    """,
+}

@@ -1,0 +1,12 @@
+"""Commands on invoices, inside the caller's transaction. Number, ledger entry, outbox and audit row commit together.
+
+Order of locks: invoice row, the customer's ledger account, the number series last (DESIGN §7).
+"""
+
+from tallystick.invoicing.service.changing import finalize, mark_paid, void
+from tallystick.invoicing.service.recording import change_record, create_record
+from tallystick.invoicing.service.storing import AlreadyBilled, InvoiceRef, store
+
+__all__ = [
+    "AlreadyBilled", "InvoiceRef", "change_record", "create_record", "finalize", "mark_paid", "store", "void",
+]  # fmt: skip

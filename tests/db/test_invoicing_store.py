@@ -1,0 +1,307 @@
+"""Storing, finalizing, paying and voiding invoices against PostgreSQL."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from tallystick.accounts import repository as accounts
+from tallystick.accounts.domain import NewAccount
+from tallystick.invoicing import invariants, queries, service
+from tallystick.invoicing.domain.draft import (
+    InvoiceDraft,
+    Line,
+    LineKind,
+    Status,
+    TaxShare,
+    TaxTotal,
+    UsageEvidence,
+)
+from tallystick.invoicing.domain.states import IllegalTransition
+from tallystick.kernel.actor import system_actor
+from tallystick.kernel.errors import NotFound, Stale
+from tallystick.ledger import invariants as ledger_invariants
+from tallystick.ledger import queries as ledger
+from tallystick.platform.db import Database
+from tallystick.platform.edge import new_uuid
+
+ACTOR = system_actor("test", request_id="req-1")
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+START, END = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+EVIDENCE = UsageEvidence(meter_id=3, from_batch=0, to_batch=17, count=700, checksum=(1 << 128) - 5)
+
+
+async def open_accounts(database: Database, count: int, entity_id: int = 1) -> list[int]:
+    opened = []
+    async with database.write() as session:
+        for n in range(count):
+            account = await accounts.insert_account(
+                session, NewAccount(f"acc_{entity_id}_{n}", f"Customer {n}"), entity_id=entity_id, livemode=True, currency="EUR",
+                timezone="UTC", usage_from=START, next_usage_billing_at=END, now=START,
+            )  # fmt: skip
+            assert account is not None
+            opened.append(account.no)
+    return opened
+
+
+def line(amount: str, **changes: Any) -> Line:
+    value = Decimal(amount)
+    share = TaxShare("vat", "VAT", Decimal("19"), value, (value * 19 / 100).quantize(Decimal("0.01")))
+    plain = Line(
+        kind=LineKind.USAGE, description="Requests", quantity=Decimal("58"), unit="request", amount=value,
+        exact=value + Decimal("0.000000000000000001"), exact_cut=True, period_start=START, period_end=END, slice_start=START,
+        price_key="charge:1", rule="standard/1", gl_code="4000", timing="arrears", inputs={"unit_amount": Decimal("0.05")},
+        plan_version_id=1, charge_id=1, evidence=EVIDENCE, taxes=(share,),
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+def draft(account_no: int, lines: Sequence[Line], **changes: Any) -> InvoiceDraft:
+    subtotal = sum((each.amount for each in lines), Decimal(0))
+    tax = sum((share.amount for each in lines for share in each.taxes), Decimal(0))
+    totals = (TaxTotal("vat", "VAT", Decimal("19"), subtotal, tax),) if tax else ()
+    plain = InvoiceDraft(
+        account_no, 1, "EUR", START, END, tuple(lines), totals, subtotal, tax, subtotal + tax
+    )
+    return replace(plain, **changes)
+
+
+def month(account_no: int) -> InvoiceDraft:
+    fee = line("29.00", kind=LineKind.FEE, price_key="fee", timing="advance", gl_code="4100", evidence=None)
+    return draft(account_no, [fee, line("2.90"), line("10.00", price_key="charge:2")])
+
+
+async def put(
+    database: Database,
+    drafts: Sequence[InvoiceDraft],
+    status: Status = Status.FINALIZED,
+    now: datetime = NOW,
+    **more: Any,
+) -> list[service.InvoiceRef]:
+    async with database.write() as session:
+        ids = [new_uuid() for _ in drafts]
+        return await service.store(session, drafts, status=status, now=now, ids=ids, actor=ACTOR, **more)
+
+
+async def broken(database: Database) -> dict[str, int]:
+    every = invariants.INVARIANTS | ledger_invariants.INVARIANTS
+    async with database.read() as session:
+        found = {name: len(await session.fetch(sql)) for name, sql in every.items()}
+    return {name: count for name, count in found.items() if count}
+
+
+async def test_a_batch_is_numbered_posted_and_read_back_whole(database: Database) -> None:
+    customers = await open_accounts(database, 5)
+    drafts = [month(no) for no in customers]
+    refs = await put(database, drafts, bill_to={customers[0]: {"name": "Ada"}})
+    assert [ref.number for ref in refs] == [f"INV-2026-00000{n}" for n in range(1, 6)]
+    async with database.read() as session:
+        invoice = await queries.invoice(session, refs[0].id)
+        lines = await queries.lines(session, refs[0].id)
+        trial = await ledger.trial_balance(session)
+        events = await session.fetch(
+            "SELECT event_type, payload, request_id FROM outbox ORDER BY payload->>'number'"
+        )
+    assert invoice is not None
+    assert (invoice.status, invoice.total, invoice.tax) == (
+        Status.FINALIZED,
+        Decimal("49.86"),
+        Decimal("7.96"),
+    )
+    assert (invoice.issue_date, invoice.due_date) == (date(2026, 3, 1), date(2026, 3, 31))
+    assert invoice.bill_to == {"name": "Ada"}
+    assert invoice.taxes == drafts[0].tax_totals
+    for stored, given in zip(lines, drafts[0].lines, strict=True):
+        for name in (
+            "kind",
+            "description",
+            "quantity",
+            "amount",
+            "exact",
+            "exact_cut",
+            "inputs",
+            "evidence",
+            "taxes",
+            "timing",
+        ):
+            assert getattr(stored, name) == getattr(given, name), name
+    assert {(row.account, row.gl_code, row.debit - row.credit) for row in trial} == {
+        ("receivable", "", Decimal("249.30")), ("deferred", "4100", Decimal("-145.00")),
+        ("revenue", "4000", Decimal("-64.50")), ("tax:vat", "", Decimal("-39.80")),
+    }  # fmt: skip
+    assert [event["event_type"] for event in events] == ["invoice.finalized"] * 5
+    assert events[0]["payload"]["number"] == "INV-2026-000001"
+    assert events[0]["request_id"] == "req-1"
+    assert await broken(database) == {}
+
+
+async def test_the_number_of_statements_does_not_grow_with_the_batch(database: Database) -> None:
+    customers = await open_accounts(database, 60)
+    counts = []
+    for group in (customers[:2], customers[2:]):
+        await put(database, [month(customers[0])][:0])
+        async with database.write() as session:
+            statements: list[str] = []
+            session.connection.add_query_logger(lambda record, seen=statements: seen.append(record.query))
+            drafts = [month(no) for no in group]
+            await service.store(
+                session, drafts, status=Status.FINALIZED, now=NOW, ids=[uuid4() for _ in drafts], actor=ACTOR
+            )
+        counts.append(len([each for each in statements if not each.startswith(("BEGIN", "COMMIT"))]))
+    assert counts[1] <= counts[0]
+    assert counts[1] <= 10
+
+
+async def test_invoices_without_lines_are_not_stored_and_zero_ones_are_paid(database: Database) -> None:
+    customers = await open_accounts(database, 2)
+    nothing = draft(customers[0], [])
+    free = draft(customers[1], [line("0.00", taxes=())])
+    (ref,) = await put(database, [nothing, free])
+    assert (ref.status, ref.number, ref.total) == (Status.PAID, "INV-2026-000001", 0)
+    async with database.read() as session:
+        assert await session.fetchval("SELECT count(*) FROM ledger_postings") == 0
+        assert await session.fetchval("SELECT count(*) FROM invoices") == 1
+    assert await broken(database) == {}
+
+
+async def test_a_slice_is_billed_once_until_its_invoice_is_void(database: Database) -> None:
+    (no,) = await open_accounts(database, 1)
+    (ref,) = await put(database, [month(no)])
+    with pytest.raises(service.AlreadyBilled):
+        await put(database, [draft(no, [line("1.00")])])
+    async with database.write() as session:
+        await service.void(session, ACTOR, ref.id, NOW)
+    (again,) = await put(database, [month(no)])
+    assert again.number == "INV-2026-000002"
+    async with database.read() as session:
+        voided = await queries.invoice(session, ref.id)
+        assert voided is not None
+        assert (voided.status, voided.number) == (Status.VOID, "INV-2026-000001")
+        assert await queries.open_balance(session, no) == {"EUR": Decimal("49.86")}
+        assert await ledger.balances(session, no, "receivable") == {"EUR": Decimal("49.86")}
+    assert await broken(database) == {}
+
+
+async def test_draft_to_finalized_to_paid(database: Database) -> None:
+    (no,) = await open_accounts(database, 1)
+    (ref,) = await put(database, [month(no)], Status.DRAFT)
+    assert ref.number is None
+    async with database.write() as session:
+        with pytest.raises(IllegalTransition):
+            await service.mark_paid(session, ACTOR, ref.id, NOW)
+        with pytest.raises(Stale):
+            await service.finalize(session, ACTOR, ref.id, NOW, revisions={7})
+        with pytest.raises(NotFound):
+            await service.finalize(session, ACTOR, uuid4(), NOW)
+        await service.finalize(session, ACTOR, ref.id, NOW, bill_to={"name": "Ada"}, revisions={1})
+    async with database.write() as session:
+        await service.mark_paid(session, ACTOR, ref.id, NOW + timedelta(days=3))
+        for command in (service.finalize, service.mark_paid, service.void):
+            with pytest.raises(IllegalTransition):
+                await command(session, ACTOR, ref.id, NOW)
+    async with database.read() as session:
+        invoice = await queries.invoice(session, ref.id)
+        assert invoice is not None
+        assert (invoice.status, invoice.amount_paid, invoice.owed) == (Status.PAID, Decimal("49.86"), 0)
+        assert (invoice.number, invoice.revision, invoice.bill_to) == ("INV-2026-000001", 3, {"name": "Ada"})
+        assert await queries.open_balance(session, no) == {}
+        trial = {row.account: row.debit - row.credit for row in await ledger.trial_balance(session)}
+        events = await session.fetch("SELECT event_type FROM outbox ORDER BY id")
+    assert (trial["cash:manual"], trial["receivable"]) == (Decimal("49.86"), 0)
+    assert [event[0] for event in events] == ["invoice.finalized", "invoice.paid"]
+    assert await broken(database) == {}
+
+
+async def test_a_draft_that_is_voided_has_no_number_and_no_posting(database: Database) -> None:
+    (no,) = await open_accounts(database, 1)
+    (ref,) = await put(database, [month(no)], Status.DRAFT)
+    async with database.write() as session:
+        await service.void(session, ACTOR, ref.id, NOW)
+    (again,) = await put(database, [month(no)])
+    assert again.number == "INV-2026-000001"
+    assert await broken(database) == {}
+
+
+async def test_numbers_have_no_gap_when_workers_race_and_fail(database: Database) -> None:
+    customers = await open_accounts(database, 24)
+    drafts = [month(no) for no in customers]
+
+    async def work(n: int) -> None:
+        async with database.write() as session:
+            batch = drafts[n * 4 : n * 4 + 4]
+            await service.store(
+                session, batch, status=Status.FINALIZED, now=NOW, ids=[new_uuid() for _ in batch], actor=ACTOR
+            )
+            if n % 3 == 0:
+                raise RuntimeError("the power went out before the commit")
+
+    outcomes = await asyncio.gather(*(work(n) for n in range(6)), return_exceptions=True)
+    assert sum(isinstance(outcome, RuntimeError) for outcome in outcomes) == 2
+    async with database.read() as session:
+        numbers = [row[0] for row in await session.fetch("SELECT series_no FROM invoices ORDER BY series_no")]
+    assert numbers == list(range(1, 17))
+    assert await broken(database) == {}
+
+
+async def test_an_issue_date_is_never_before_the_last_of_its_series(database: Database) -> None:
+    customers = await open_accounts(database, 3)
+    (late,) = await put(database, [month(customers[0])], now=datetime(2026, 5, 5, tzinfo=UTC))
+    (early,) = await put(database, [month(customers[1])], now=datetime(2026, 4, 1, tzinfo=UTC))
+    (other_year,) = await put(database, [month(customers[2])], now=datetime(2025, 12, 31, 23, tzinfo=UTC))
+    async with database.read() as session:
+        dates = [(await queries.invoice(session, ref.id)).issue_date for ref in (late, early, other_year)]  # type: ignore[union-attr]
+    assert dates == [date(2026, 5, 5), date(2026, 5, 5), date(2025, 12, 31)]
+    assert (early.number, other_year.number) == ("INV-2026-000002", "INV-2025-000001")
+    assert await broken(database) == {}
+
+
+async def test_each_entity_counts_for_itself(database: Database) -> None:
+    (ours,) = await open_accounts(database, 1)
+    (tests,) = await open_accounts(database, 1, entity_id=2)
+    refs = await put(database, [replace(month(tests), entity_id=2), month(ours)])
+    assert [ref.number for ref in refs] == ["TEST-INV-2026-000001", "INV-2026-000001"]
+    assert await broken(database) == {}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE invoices SET total = total + 1, subtotal = subtotal + 1", "UPDATE invoices SET due_date = due_date + 1",
+     "UPDATE invoices SET bill_to = '{}'", "UPDATE invoices SET status = 'draft'", "UPDATE invoices SET account_no = account_no + 1",
+     "DELETE FROM invoices", "TRUNCATE invoices CASCADE", "DELETE FROM invoice_lines", "UPDATE invoice_lines SET amount = amount + 1",
+     "UPDATE invoice_lines SET description = 'x', voided = true", "TRUNCATE invoice_lines",
+     """INSERT INTO invoice_lines (invoice_id, position, account_no, kind, description, quantity, unit, amount, exact, exact_cut,
+            period_start, period_end, slice_start, price_key, rule, gl_code, timing, inputs, taxes)
+        SELECT id, 99, account_no, 'manual', '', 1, '', 1, 1, false, now(), now(), now(), 'x', '', '', 'arrears', '{}', '[]'
+        FROM invoices"""],
+)  # fmt: skip
+async def test_the_database_refuses_to_change_what_was_issued(database: Database, statement: str) -> None:
+    (no,) = await open_accounts(database, 1)
+    await put(database, [month(no)])
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        async with database.write() as session:
+            await session.execute(statement)
+    assert refused.value.sqlstate == "23001"
+
+
+async def test_what_was_billed_and_which_line_covers_an_event(database: Database) -> None:
+    (no,) = await open_accounts(database, 1)
+    subscription = UUID(int=7)
+    fee = line("5.00", price_key="fee", kind=LineKind.FEE, evidence=None, subscription_id=subscription)
+    (ref,) = await put(database, [draft(no, [fee, line("2.90")])])
+    async with database.read() as session:
+        slices = await queries.billed_slices(session, [no], START)
+        assert [(each.price_key, each.subscription_id, each.amount) for each in slices] == [
+            ("charge:1", None, Decimal("2.90")), ("fee", subscription, Decimal("5.00")),
+        ]  # fmt: skip
+        assert await queries.billed_slices(session, [no], END) == []
+        covering = await queries.line_covering_event(session, no, 3, START, 17)
+        assert covering is not None
+        assert (covering.invoice_id, covering.position) == (ref.id, 2)
+        for meter, at, batch in ((3, END, 17), (3, START, 18), (4, START, 17), (3, START, 0)):
+            assert await queries.line_covering_event(session, no, meter, at, batch) is None
