@@ -116,3 +116,30 @@ async def park(session: Session, rows: Sequence[tuple[int, UUID | None, str, str
 async def unpark(session: Session, account_no: int) -> None:
     """Lets the account into runs again."""
     await session.execute("DELETE FROM billing_parked WHERE account_no = $1", account_no)
+
+
+async def next_stop(session: Session, nos: Sequence[int], until: datetime) -> datetime | None:
+    """The earliest due instant of these accounts, no later than `until`; parked ones wait for someone."""
+    stop: datetime | None = await session.fetchval(
+        """
+        SELECT min(a.next_billing_at) FROM accounts a
+        WHERE a.no = ANY($1::bigint[]) AND a.next_billing_at <= $2
+          AND NOT EXISTS (SELECT FROM billing_parked p WHERE p.account_no = a.no)
+        """,
+        list(nos), until,
+    )  # fmt: skip
+    return stop
+
+
+async def lock_due_accounts(session: Session, nos: Sequence[int], as_of: datetime) -> list[int]:
+    """Locks those of the accounts that are due, in order of number."""
+    rows = await session.fetch(
+        """
+        SELECT a.no FROM accounts a
+        WHERE a.no = ANY($1::bigint[]) AND a.next_billing_at <= $2
+          AND NOT EXISTS (SELECT FROM billing_parked p WHERE p.account_no = a.no)
+        ORDER BY a.no FOR UPDATE OF a
+        """,
+        list(nos), as_of,
+    )  # fmt: skip
+    return [row["no"] for row in rows]

@@ -130,7 +130,7 @@ def _decimal(value: Decimal | int | None) -> Decimal:
 
 
 async def recorded(session: ReadSession, slices: Sequence[AccountSlice]) -> list[RecordedUsage]:
-    """Usage per account, meter and unit price, ordered so; groups whose events are all void are left out.
+    """Usage per slice, meter and unit price, ordered so; groups whose events are all void are left out.
 
     The same covering index: all meters of an account within the partitions of its months, index-only.
     """
@@ -138,10 +138,10 @@ async def recorded(session: ReadSession, slices: Sequence[AccountSlice]) -> list
         return []
     rows = await session.fetch(
         """
-        SELECT s.account_no, t.meter_id, t.unit_price, sum(t.quantity) AS quantity, sum(t.events)::bigint AS events,
+        SELECT s.ord, s.account_no, t.meter_id, t.unit_price, sum(t.quantity) AS quantity, sum(t.events)::bigint AS events,
                bit_xor(t.hi) AS hi, bit_xor(t.lo) AS lo
         FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::bigint[])
-             AS s (account_no, starts, ends, from_batch, to_batch)
+             WITH ORDINALITY AS s (account_no, starts, ends, from_batch, to_batch, ord)
         CROSS JOIN LATERAL (
             SELECT u.meter_id, u.unit_price, sum(u.quantity) AS quantity, count(*) AS events,
                    bit_xor(u.c_hi) AS hi, bit_xor(u.c_lo) AS lo
@@ -155,9 +155,9 @@ async def recorded(session: ReadSession, slices: Sequence[AccountSlice]) -> list
             WHERE x.account_no = s.account_no AND x.occurred_at >= s.starts AND x.occurred_at < s.ends
               AND x.event_batch_id > s.from_batch AND x.event_batch_id <= s.to_batch AND x.batch_id <= s.to_batch
         ) t
-        GROUP BY s.account_no, t.meter_id, t.unit_price
+        GROUP BY s.ord, s.account_no, t.meter_id, t.unit_price
         HAVING sum(t.events) > 0
-        ORDER BY s.account_no, t.meter_id, t.unit_price
+        ORDER BY s.ord, t.meter_id, t.unit_price
         """,
         [s.account_no for s in slices],
         [s.start for s in slices],
@@ -173,6 +173,7 @@ async def recorded(session: ReadSession, slices: Sequence[AccountSlice]) -> list
             r["quantity"],
             r["events"],
             whole(r["hi"], r["lo"]),
+            r["ord"] - 1,
         )
         for r in rows
     ]

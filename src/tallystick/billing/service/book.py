@@ -15,7 +15,7 @@ from tallystick.kernel.period import Schedule, Terms
 from tallystick.platform.db import ReadSession
 from tallystick.rating.domain import Price, compile_price
 from tallystick.subscriptions import queries as subscriptions
-from tallystick.subscriptions.domain import Subscription, schedule_of
+from tallystick.subscriptions.domain import Delays, Subscription, schedule_of
 from tallystick.taxes import queries as taxes
 from tallystick.taxes.domain import TaxRate
 
@@ -57,18 +57,23 @@ class Book:
     def schedule(self, subscription: Subscription) -> Schedule:
         """The subscription's boundaries, in its account's zones."""
         version = self.shelf.versions[subscription.plan_version_id]
-        return schedule_of(subscription, version, self.accounts[subscription.account_no])
+        return schedule_of(subscription, version, self.accounts[subscription.account_no].zones)
 
     def usage_delay(self, account: Account) -> timedelta:
         """How long after its end a month of recorded usage is billed."""
         return timedelta(seconds=self.shelf.entities[account.entity_id].usage_close_delay_seconds)
 
 
+def delays_of(entity: Entity) -> Delays:
+    """The entity's close delays."""
+    return Delays(timedelta(seconds=entity.fee_close_delay_seconds), timedelta(seconds=entity.usage_close_delay_seconds))
+
+
 def terms_of(version: PlanVersion, entity: Entity) -> Terms:
     """A plan version's timing with its entity's close delays."""
     return Terms(
-        advance=version.billing_timing == "advance",
-        has_usage=bool(version.charges),
+        advance=version.in_advance,
+        has_usage=version.bills_usage,
         fee_delay=timedelta(seconds=entity.fee_close_delay_seconds),
         usage_delay=timedelta(seconds=entity.usage_close_delay_seconds),
     )
@@ -80,7 +85,7 @@ async def read_book(session: ReadSession, account_nos: Sequence[int], shelf: She
         shelf.entities.update(await entities.all(session))
     known = await accounts.by_nos(session, account_nos)
     by_account: dict[int, list[Subscription]] = defaultdict(list)
-    rows = await subscriptions.billable(session, account_nos)
+    rows = await subscriptions.by_accounts(session, account_nos, unfinished=True)
     for row in rows:
         by_account[row.account_no].append(row)
     await stock(session, shelf, {row.plan_version_id for row in rows})

@@ -17,15 +17,15 @@ from tallystick.invoicing.queries import PartialBilled
 from tallystick.kernel.errors import Conflict
 from tallystick.kernel.money import Rounding
 from tallystick.kernel.period import Coverage, Due, Part, Period, Terms, close_instant, next_due, period_at
-from tallystick.kernel.proration import Basis, fraction, share
+from tallystick.kernel.proration import fraction, share
 from tallystick.metering import queries as metering
 from tallystick.metering.domain.slices import AccountSlice, RecordedUsage, UsageSlice, UsageTotal
 from tallystick.platform.db import ReadSession
-from tallystick.rating.domain import Share
+from tallystick.rating.domain import Aggregation, Share
 from tallystick.subscriptions.domain import Subscription
 
 ZERO = Decimal(0)
-NOT_DIVISIBLE = frozenset({"max", "unique", "latest"})
+NOT_DIVISIBLE = frozenset({Aggregation.MAX, Aggregation.UNIQUE, Aggregation.LATEST})
 """Aggregations whose part of a period says nothing about the whole: such a period is billed at its end, never in pieces."""
 
 
@@ -71,9 +71,8 @@ class Bill:
 
 def coverage_of(subscription: Subscription) -> Coverage:
     """What the subscription was billed for so far."""
-    return Coverage(
-        subscription.started_at, subscription.ended_at, subscription.billed_to, subscription.usage_billed_to
-    )
+    opened = subscription.trial_end or subscription.started_at
+    return Coverage(opened, subscription.ended_at, subscription.billed_to, subscription.usage_billed_to)
 
 
 def after(covered: Coverage, fee: Part | None, usage: Part | None) -> Coverage:
@@ -160,7 +159,7 @@ async def fill(session: ReadSession, book: Book, bills: Sequence[Bill], to_batch
                 slices.extend(_slices(book, bill, renewal, renewal.usage, to_batch))
     totals = iter(await metering.aggregate(session, slices) if slices else [])
     recorded = iter(await _recorded(session, book, bills, to_batch))
-    partials = _by_owner(await invoices.partial_billed(session, [bill.account.no for bill in bills]))
+    partials = _by_owner(await invoices.partial_billed(session, [(bill.account.no, _open_since(bill)) for bill in bills]))
     for bill in bills:
         items: dict[str, list[Item]] = defaultdict(list)
         for renewal in bill.renewals:
@@ -170,6 +169,13 @@ async def fill(session: ReadSession, book: Book, bills: Sequence[Bill], to_batch
                 _recorded_items(book, part, next(recorded), partials[bill.account.no, None], to_batch)
             )
         bill.inputs = [_inputs(book, bill.account, currency, own) for currency, own in items.items() if own]
+
+
+def _open_since(bill: Bill) -> datetime:
+    """Where the earliest period that the bill closes or touches began to be counted."""
+    starts = [each.usage.service.start for each in bill.renewals if each.usage is not None]
+    starts += [part.whole.start for part in bill.recorded]
+    return min(starts, default=bill.instant)
 
 
 def _inputs(book: Book, account: Account, currency: str, items: list[Item]) -> Inputs:
@@ -203,7 +209,7 @@ def _renewal_items(
 
 
 def _fee_item(renewal: Renewal, part: Part) -> Fee:
-    basis = Basis(renewal.version.proration)
+    basis = renewal.version.proration
     measured = share(basis, part.service, part.whole)
     return Fee(
         subscription_id=renewal.subscription.id,
@@ -217,7 +223,7 @@ def _fee_item(renewal: Renewal, part: Part) -> Fee:
         start=part.service.start,
         end=part.service.end,
         aligned=(part.whole.period.start, part.whole.period.end),
-        timing=renewal.version.billing_timing,
+        timing=renewal.version.timing,
         gl_code=renewal.version.gl_code,
     )
 
@@ -228,8 +234,8 @@ def _usage_item(
     start = max(part.whole.period.start, renewal.subscription.started_at)
     own = [each for each in billed if each.price_key == f"charge:{charge.id}" and each.period_start >= start]
     meter = book.shelf.meters[charge.meter_id]
-    measured = fraction(Basis(renewal.version.proration), part.service, part.whole)
-    limits = measured if renewal.version.settings.get("prorate_limits", True) else Share().limits
+    measured = fraction(renewal.version.proration, part.service, part.whole)
+    limits = measured if renewal.version.settings.prorate_limits else Share().limits
     return Usage(
         subscription_id=renewal.subscription.id,
         plan_version_id=renewal.version.id,
@@ -239,10 +245,11 @@ def _usage_item(
         price=book.shelf.price(charge, renewal.version.currency),
         terms={
             "charge_model": charge.charge_model, "properties": charge.properties, "adjustments": charge.adjustments,
-            "meter": meter.code, "aggregation": meter.aggregation,
+            "meter": meter.code, "aggregation": meter.aggregation.value, "field": meter.field, "filters": meter.filters,
         },
         quantity=total.quantity,
         evidence=UsageEvidence(meter.id, 0, to_batch, total.count, total.checksum),
+        counted_from=start,
         start=max([start, *(each.period_end for each in own)]),
         end=renewal.usage_end or part.service.end,
         aligned=(part.whole.period.start, part.whole.period.end),
@@ -289,6 +296,7 @@ def _recorded_items(
             unit_price=total.unit_price,
             quantity=total.quantity,
             evidence=UsageEvidence(meter.id, 0, to_batch, total.count, total.checksum),
+            counted_from=part.whole.start,
             start=max([part.whole.start, *(each.period_end for each in own)]),
             end=part.end,
             aligned=(part.whole.start, part.whole.end),

@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tallystick.accounts import repository as accounts
-from tallystick.billing.service.book import Book, Shelf, read_book
+from tallystick.billing.service.book import Book, Shelf, delays_of, read_book
 from tallystick.billing.service.collect import Bill, due_bill, fill, usage_month
 from tallystick.invoicing import service as invoicing
 from tallystick.invoicing.domain.assemble import assemble
@@ -20,10 +20,10 @@ from tallystick.invoicing.domain.draft import InvoiceDraft, Status
 from tallystick.invoicing.domain.stored import InvoiceRef
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Refusal
-from tallystick.kernel.period import close_instant, next_due
+from tallystick.kernel.period import close_instant
 from tallystick.platform.db import ReadSession, Session
 from tallystick.subscriptions import repository as subscriptions
-from tallystick.subscriptions.domain import Advance
+from tallystick.subscriptions.domain import Advance, advanced
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,15 @@ def _moved(book: Book, bill: Bill, moves: list[Advance]) -> list[datetime | None
         if covered is None:
             nexts.append(subscription.next_billing_at)
             continue
-        following = next_due(book.schedule(subscription), covered, book.terms(subscription))
-        at = following.instant if following else None
-        moves.append(Advance(subscription.id, covered.fees, covered.usage, at))
-        nexts.append(at)
+        move = advanced(
+            subscription,
+            book.shelf.versions[subscription.plan_version_id],
+            book.schedule(subscription),
+            delays_of(book.shelf.entities[subscription.entity_id]),
+            billed_to=covered.fees,
+            usage_billed_to=covered.usage,
+            now=bill.instant,
+        )
+        moves.append(move)
+        nexts.append(move.next_billing_at)
     return nexts

@@ -57,7 +57,7 @@ class Fee:
 class Usage:
     """Metered usage of a charge since the start of its period, less what was billed of it before.
 
-    `quantity` counts from `aligned[0]` (or the subscription's start in it) to `end`; `start` is where the last bill of this period
+    `quantity` counts from `counted_from` (the period's start, or the subscription's in it) to `end`; `start` is where the last bill of this period
     ended. `billed` and `billed_quantity` are what those bills charged. `terms` is what `price` was compiled from, frozen on the line.
     """
 
@@ -70,6 +70,7 @@ class Usage:
     terms: dict[str, Any]
     quantity: Decimal
     evidence: UsageEvidence
+    counted_from: datetime
     start: datetime
     end: datetime
     aligned: tuple[datetime, datetime]
@@ -89,6 +90,7 @@ class Recorded:
     unit_price: Decimal
     quantity: Decimal
     evidence: UsageEvidence
+    counted_from: datetime
     start: datetime
     end: datetime
     aligned: tuple[datetime, datetime]
@@ -179,7 +181,7 @@ def _usage(item: Usage, inputs: Inputs) -> list[Line]:
         return []
     frozen = {
         **item.terms, "fee_share": _ratio(item.share.fee), "limit_share": _ratio(item.share.limits), "aligned": item.aligned,
-        "total_quantity": item.quantity, "billed": item.billed, "billed_quantity": item.billed_quantity, "rounding": mode,
+        "counted_from": item.counted_from, "total_quantity": item.quantity, "billed": item.billed, "billed_quantity": item.billed_quantity, "rounding": mode,
     }  # fmt: skip
     key = f"charge:{item.charge_id}"
     rule = f"{item.price.model}/{item.price.version}"
@@ -203,7 +205,7 @@ def _recorded(item: Recorded, inputs: Inputs) -> Line:
     exact = Fraction(item.quantity) * Fraction(item.unit_price) - Fraction(item.billed)
     frozen = {
         "charge_model": "standard", "properties": {"unit_amount": format(item.unit_price, "f")}, "adjustments": {},
-        "aligned": item.aligned, "total_quantity": item.quantity, "billed": item.billed,
+        "aligned": item.aligned, "counted_from": item.counted_from, "total_quantity": item.quantity, "billed": item.billed,
         "billed_quantity": item.billed_quantity, "rounding": inputs.rounding, "unit_price": item.unit_price,
     }  # fmt: skip
     return _line(

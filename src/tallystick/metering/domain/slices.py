@@ -54,7 +54,10 @@ class AccountSlice:
 
 @dataclass(frozen=True, slots=True)
 class RecordedUsage:
-    """Events of one account that share a meter and a unit price (None: they carry none): sum, count, checksum."""
+    """Events of one slice that share a meter and a unit price (None: they carry none): sum, count, checksum.
+
+    `slice_index` is the slice's place in the sequence that was asked for.
+    """
 
     account_no: int
     meter_id: int
@@ -62,6 +65,7 @@ class RecordedUsage:
     quantity: Decimal
     count: int
     checksum: int
+    slice_index: int
 
 
 def parse_filters(filters: Mapping[str, Any]) -> list[dict[str, Any]]:

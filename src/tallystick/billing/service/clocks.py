@@ -1,0 +1,83 @@
+"""Advancing a test clock: every bill between then and its target is made in order, at the clock's time."""
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from tallystick.accounts import queries as accounts
+from tallystick.accounts import repository as account_rows
+from tallystick.accounts.domain import Clock, ClockBusy
+from tallystick.audit import service as audit
+from tallystick.billing import repository
+from tallystick.billing.service.book import Shelf
+from tallystick.billing.service.renewal import Order, bill_accounts
+from tallystick.kernel.actor import Actor, system_actor
+from tallystick.kernel.errors import Invalid, NotFound
+from tallystick.metering import service as metering
+from tallystick.platform.db import Database, Session
+
+
+async def request_advance(session: Session, actor: Actor, clock_id: UUID, to: datetime) -> Clock:
+    """Sends a clock on its way; `step` walks it there. A clock never goes back. Raises `ClockBusy` while one is under way."""
+    clock = await account_rows.lock_clock(session, clock_id)
+    if clock is None:
+        raise NotFound
+    if clock.status == "advancing":
+        raise ClockBusy
+    if to <= clock.frozen_time:
+        raise Invalid.field("to", "must lie after the clock's frozen_time; a test clock never goes back")
+    await audit.record(
+        session, actor, "test_clock.advanced", "test_clock", str(clock_id), {"frozen_time": clock.frozen_time}, {"to": to}
+    )
+    return await account_rows.set_clock(
+        session, clock_id, frozen_time=clock.frozen_time, status="advancing", target=to
+    )
+
+
+async def step(database: Database, clock_id: UUID, new_id: Callable[[], UUID]) -> Clock:
+    """One stop of a clock that is advancing: the next instant something is due, or its target. Commits; safe to repeat.
+
+    A stop that fails leaves the clock `failed` with the reason, at the last instant that worked.
+    """
+    to_batch = await metering.seal(database)
+
+    async def work(session: Session) -> Clock:
+        clock = await account_rows.lock_clock(session, clock_id)
+        assert clock is not None, "clocks are never deleted"
+        if clock.status != "advancing" or clock.target is None:
+            return clock
+        nos = await accounts.accounts_on(session, clock_id)
+        stop = await repository.next_stop(session, nos, clock.target)
+        if stop is None:
+            return await account_rows.set_clock(session, clock_id, frozen_time=clock.target)
+        at = max(stop, clock.frozen_time)
+        due = await repository.lock_due_accounts(session, nos, at)
+        order = Order(at, at, to_batch, system_actor("test-clock"), new_id)
+        outcome = await bill_accounts(session, due, order, Shelf())
+        rows = [(each.account_no, None, each.code, each.reason) for each in outcome.failures]
+        await repository.park(session, rows)
+        return await account_rows.set_clock(
+            session, clock_id, frozen_time=at, status="advancing", target=clock.target
+        )
+
+    return await database.run(work)
+
+
+async def walk(database: Database, clock_id: UUID, new_id: Callable[[], UUID], stops: int | None = None) -> Clock:
+    """Steps until the clock has arrived, or `stops` have been made."""
+    made = 0
+    while True:
+        clock = await step(database, clock_id, new_id)
+        made += 1
+        if clock.status != "advancing" or (stops is not None and made >= stops):
+            return clock
+
+
+async def walk_one(database: Database, new_id: Callable[[], UUID]) -> bool:
+    """Moves one advancing clock on by some stops; False where none is under way."""
+    async with database.read() as session:
+        clock_id = await accounts.advancing_clock(session)
+    if clock_id is None:
+        return False
+    await walk(database, clock_id, new_id, stops=20)
+    return True

@@ -1,0 +1,41 @@
+"""Closing an account: only when nothing is owed and nothing runs, so that nothing is lost by it."""
+
+from datetime import datetime
+
+from tallystick.accounts import service as accounts
+from tallystick.accounts.domain import Account
+from tallystick.billing import repository
+from tallystick.billing.service.book import Shelf
+from tallystick.billing.service.renewal import next_drafts
+from tallystick.invoicing import queries as invoices
+from tallystick.kernel.actor import Actor
+from tallystick.kernel.errors import Conflict
+from tallystick.metering import queries as metering
+from tallystick.platform.db import Session
+from tallystick.subscriptions import queries as subscriptions
+
+
+class AccountInUse(Conflict):
+    code = "account_in_use"
+    sentence = "The account cannot be closed while money is owed or something runs; details names what is left"
+
+
+async def close_account(session: Session, actor: Actor, account: Account, now: datetime) -> None:
+    """Closes the account and erases its personal data; issued documents keep theirs. Raises `AccountInUse` naming every reason."""
+    await repository.lock_account(session, account.no)
+    left: dict[str, str] = {}
+    owed = await invoices.open_balance(session, account.no)
+    if owed:
+        left["invoices"] = "unpaid: " + ", ".join(f"{amount:f} {currency}" for currency, amount in owed.items())
+    if await invoices.has_drafts(session, account.no):
+        left["drafts"] = "finalize or void the draft invoices first"
+    running = await subscriptions.by_accounts(session, [account.no], unfinished=True)
+    if running:
+        left["subscriptions"] = f"{len(running)} still running or not billed to their end"
+    else:
+        _, drafts = await next_drafts(session, account.no, Shelf(), await metering.sealed_to(session))
+        if drafts:
+            left["usage"] = "unbilled; invoice it first (POST /v1/invoices)"
+    if left:
+        raise AccountInUse(details=left)
+    await accounts.close(session, actor, account, now)

@@ -1,0 +1,224 @@
+"""Why a line costs what it costs, and whether it still comes out the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from tallystick.billing.domain.replay import Replayed, replay
+from tallystick.catalog import queries as catalog
+from tallystick.entities import queries as entities
+from tallystick.invoicing import queries as invoices
+from tallystick.invoicing.queries import InvoiceView, LineView
+from tallystick.kernel.clock import parse_instant
+from tallystick.metering import queries as metering
+from tallystick.metering.domain.slices import AccountSlice, RecordedUsage, UsageSlice, UsageTotal
+from tallystick.platform.db import ReadSession
+from tallystick.taxes.domain import TaxRate, apply
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Which events a line counts: enough to fetch and count them again."""
+
+    meter: str
+    counted_from: datetime
+    counted_to: datetime
+    from_batch: int
+    to_batch: int
+    events: int
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineExplanation:
+    """One line, for programs (`steps`, `inputs`) and for people (`text`)."""
+
+    position: int
+    kind: str
+    description: str
+    period_start: datetime
+    period_end: datetime
+    rule: str
+    quantity: Decimal
+    unit: str
+    exact_amount: Decimal
+    amount: Decimal
+    taxes: Sequence[Any]
+    steps: list[dict[str, Any]]
+    inputs: dict[str, Any]
+    evidence: Evidence | None
+    text: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceExplanation:
+    """An invoice, line by line, and how the lines become its total."""
+
+    invoice_id: str
+    number: str | None
+    currency: str
+    subtotal: Decimal
+    tax: Decimal
+    total: Decimal
+    lines: list[LineExplanation]
+    text: list[str]
+
+
+@dataclass(slots=True)
+class Verification:
+    """What recomputing an invoice found; `problems` is empty where every byte came out the same."""
+
+    invoice_id: str
+    number: str | None
+    lines: int = 0
+    events: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def agrees(self) -> bool:
+        """Nothing differs."""
+        return not self.problems
+
+
+async def explain(session: ReadSession, invoice: InvoiceView) -> InvoiceExplanation:
+    """The invoice explained from what is frozen on it; steps and sentences are derived now, not stored."""
+    lines = await invoices.lines(session, invoice.id)
+    meters = await catalog.meters(session, sorted({line.evidence.meter_id for line in lines if line.evidence}))
+    explained = [
+        explain_line(line, invoice.currency, meters[line.evidence.meter_id].code if line.evidence else "") for line in lines
+    ]
+    return InvoiceExplanation(
+        str(invoice.id), invoice.number, invoice.currency, invoice.subtotal, invoice.tax, invoice.total, explained,
+        _sum_text(invoice, lines),
+    )  # fmt: skip
+
+
+def explain_line(line: LineView, currency: str, meter: str) -> LineExplanation:
+    """One line, recomputed."""
+    again = replay(line, currency)
+    return LineExplanation(
+        position=line.position,
+        kind=line.kind.value,
+        description=line.description,
+        period_start=line.period_start,
+        period_end=line.period_end,
+        rule=line.rule,
+        quantity=line.quantity,
+        unit=line.unit,
+        exact_amount=line.exact,
+        amount=line.amount,
+        taxes=line.taxes,
+        steps=again.steps,
+        inputs=line.inputs,
+        evidence=_evidence(line, meter),
+        text=[*_evidence_text(line, meter), *again.text],
+    )
+
+
+def _evidence(line: LineView, meter: str) -> Evidence | None:
+    seen = line.evidence
+    if seen is None:
+        return None
+    return Evidence(
+        meter, _counted_from(line), line.period_end, seen.from_batch, seen.to_batch, seen.count, f"{seen.checksum:032x}"
+    )
+
+
+def _counted_from(line: LineView) -> datetime:
+    return parse_instant(line.inputs["counted_from"])
+
+
+def _evidence_text(line: LineView, meter: str) -> list[str]:
+    if line.evidence is None:
+        return []
+    how = {"sum": "added up", "count": "counted", "max": "of which the highest", "unique": "of which the distinct values"}
+    aggregation = how.get(str(line.inputs.get("aggregation", "sum")), "of which the latest")
+    total = format(Decimal(line.inputs["total_quantity"]), ",f")
+    unit = f" {line.unit}" if line.unit else ""
+    return [f"{line.evidence.count:,} events of {meter}, {aggregation}: {total}{unit}"]
+
+
+def _sum_text(invoice: InvoiceView, lines: list[LineView]) -> list[str]:
+    parts = " + ".join(f"{line.amount:,f}" for line in lines[:20]) + (" + …" if len(lines) > 20 else "")
+    text = [f"{len(lines)} lines: {parts} = {invoice.subtotal:,f} {invoice.currency}"]
+    text += [f"{tax.name}: {tax.rate:f} % of {tax.base:,f} = {tax.amount:,f} {invoice.currency}" for tax in invoice.taxes]
+    return [*text, f"total {invoice.total:,f} {invoice.currency}"]
+
+
+async def verify(session: ReadSession, invoice: InvoiceView) -> Verification:
+    """Computes the invoice again: each line from its frozen inputs, each count from the events, sums and taxes from the lines."""
+    report = Verification(str(invoice.id), invoice.number)
+    lines = await invoices.lines(session, invoice.id)
+    report.lines = len(lines)
+    for line in lines:
+        _verify_amount(report, line, invoice.currency)
+    await _verify_events(session, report, [line for line in lines if line.evidence is not None])
+    await _verify_sums(session, report, invoice, lines)
+    return report
+
+
+def _verify_amount(report: Verification, line: LineView, currency: str) -> None:
+    try:
+        again: Replayed = replay(line, currency)
+    except (KeyError, ValueError, AssertionError) as error:
+        report.problems.append(f"line {line.position}: its inputs cannot be computed again ({type(error).__name__})")
+        return
+    if (again.amount, again.exact, again.exact_cut) != (line.amount, line.exact, line.exact_cut):
+        report.problems.append(f"line {line.position}: stands at {line.exact:f}, comes to {again.exact:f}")
+
+
+async def _verify_events(session: ReadSession, report: Verification, lines: list[LineView]) -> None:
+    metered = [line for line in lines if str(line.kind) == "usage"]
+    recorded = [line for line in lines if str(line.kind) == "recorded"]
+    totals = await metering.aggregate(session, [_slice(line) for line in metered])
+    for line, total in zip(metered, totals, strict=True):
+        _compare(report, line, total)
+    groups = await metering.recorded(session, [_account_slice(line) for line in recorded])
+    for index, line in enumerate(recorded):
+        price = Decimal(line.inputs["unit_price"])
+        own = [g for g in groups if g.slice_index == index and _is_of(line, g, price)]
+        _compare(report, line, own[0] if own else UsageTotal(ZERO, 0, 0))
+
+
+def _is_of(line: LineView, group: RecordedUsage, price: Decimal) -> bool:
+    return line.evidence is not None and group.meter_id == line.evidence.meter_id and group.unit_price == price
+
+
+def _slice(line: LineView) -> UsageSlice:
+    seen = line.evidence
+    assert seen is not None
+    return UsageSlice(
+        line.account_no, seen.meter_id, line.inputs["aggregation"], _counted_from(line), line.period_end, seen.to_batch,
+        seen.from_batch, line.inputs.get("field"), line.inputs.get("filters") or {},
+    )  # fmt: skip
+
+
+def _account_slice(line: LineView) -> AccountSlice:
+    seen = line.evidence
+    assert seen is not None
+    return AccountSlice(line.account_no, _counted_from(line), line.period_end, seen.to_batch, seen.from_batch)
+
+
+def _compare(report: Verification, line: LineView, found: UsageTotal | RecordedUsage) -> None:
+    seen = line.evidence
+    assert seen is not None
+    report.events += found.count
+    if (found.count, found.checksum) != (seen.count, seen.checksum):
+        report.problems.append(f"line {line.position}: counted {seen.count} events, finds {found.count} or others")
+    elif found.quantity != Decimal(line.inputs["total_quantity"]):
+        report.problems.append(f"line {line.position}: the same events come to another quantity")
+
+
+async def _verify_sums(session: ReadSession, report: Verification, invoice: InvoiceView, lines: list[LineView]) -> None:
+    subtotal = sum((line.amount for line in lines), ZERO)
+    if subtotal != invoice.subtotal or invoice.total != invoice.subtotal + invoice.tax:
+        report.problems.append("the lines do not add up to the invoice")
+    entity = await entities.get(session, invoice.entity_id)
+    rates = [TaxRate(0, tax.code, tax.name, tax.rate) for tax in invoice.taxes]
+    result = apply([line.amount for line in lines], rates, invoice.currency, entity.tax_rounding)
+    if [(t.base, t.amount) for t in result.totals] != [(t.base, t.amount) for t in invoice.taxes]:
+        report.problems.append("the taxes do not come out the same")
