@@ -262,3 +262,11 @@ async def accounts_on(session: ReadSession, clock_id: UUID) -> list[int]:
         "SELECT no FROM accounts WHERE test_clock_id = $1 AND status = 'open' ORDER BY no", clock_id
     )
     return [row["no"] for row in rows]
+
+
+async def advancing_clock(session: ReadSession) -> UUID | None:
+    """The clock that has waited longest among those being advanced."""
+    found: UUID | None = await session.fetchval(
+        "SELECT id FROM test_clocks WHERE status = 'advancing' ORDER BY updated_at, id LIMIT 1"
+    )
+    return found

@@ -102,18 +102,15 @@ async def update_account(
     country: str | None,
     metadata: dict[str, Any],
     zones: Sequence[ZoneChange],
-    next_usage_billing_at: datetime | None,
-    next_billing_at: datetime | None,
 ) -> None:
     """Writes what may change of an account and raises its revision."""
     await session.execute(
         """
         UPDATE accounts SET external_id = $2, locale = $3, country = $4, metadata = $5, timezone = $6, zone_history = $7,
-            next_usage_billing_at = $8, next_billing_at = $9, revision = revision + 1
+            revision = revision + 1
         WHERE no = $1
         """,
-        no, external_id, locale, country, metadata, zones[-1].timezone, _history(zones), next_usage_billing_at,
-        next_billing_at,
+        no, external_id, locale, country, metadata, zones[-1].timezone, _history(zones),
     )  # fmt: skip
 
 
