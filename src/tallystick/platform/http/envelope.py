@@ -1,6 +1,7 @@
 """The one envelope of all answers (CONTRACT §2), exact numbers, entity tags."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -14,6 +15,7 @@ from tallystick.kernel.pagination import Page
 from tallystick.platform import wire
 from tallystick.platform.edge import system_now
 
+_REVISION = re.compile(r"^[0-9]{1,18}$", re.ASCII)
 Data = TypeVar("Data")
 Row = TypeVar("Row")
 
@@ -146,6 +148,15 @@ def matches(header: str | None, etag: str) -> bool:
         return False
     tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
     return "*" in tags or etag in tags
+
+
+def expected_revisions(request: Request) -> frozenset[int] | None:
+    """The revisions that `If-Match` accepts, None where it accepts any; tags that are none of ours match nothing."""
+    header = request.headers.get("if-match")
+    if header is None:
+        return None
+    tags = [tag.strip().removeprefix("W/").strip('"') for tag in header.split(",")]
+    return None if "*" in tags else frozenset(int(tag) for tag in tags if _REVISION.match(tag))
 
 
 def content_etag(data: Any) -> str:
