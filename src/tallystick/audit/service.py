@@ -94,14 +94,14 @@ async def mark(session: ReadSession) -> Mark:
     return Mark(position, await repository.next_transaction(session))
 
 
-async def seal_to(session: Session, until: Mark, key: SigningKey, at: datetime) -> list[Block]:
-    """Chains what lies between the last block and the mark; nothing where a transaction below the mark still runs.
+async def seal_to(session: Session, until: Mark, key: SigningKey, at: datetime) -> list[Block] | None:
+    """Chains what lies between the last block and the mark; None where a transaction below the mark still runs.
 
     `at` is system time, for the block's header. Safe to repeat and to race: one sealer at a time, and blocks go on from the last.
     """
     await repository.lock_sealing(session)
     if await repository.oldest_running(session) < until.transaction:
-        return []
+        return None
     made: list[Block] = []
     previous = await repository.last_block(session)
     while True:
@@ -122,18 +122,28 @@ async def advance(
 
     Called four times a second a row is sealed within a second of its commit. Returns the new mark and the number of rows sealed.
     """
-    sealed = 0
+    blocks: list[Block] = []
     if before is not None:
         async with database.write() as session:
-            blocks = await seal_to(session, before, key, at)
-        sealed = sum(len(block.row_ids) for block in blocks)
-        if blocks:
-            checkpoints.write(folder, blocks[-1])
-            log.info("audit checkpoint", block=blocks[-1].id, hash=blocks[-1].hash.hex(), rows=sealed)
+            made = await seal_to(session, before, key, at)
+        if made is None:
+            return (
+                before,
+                0,
+            )  # a newer mark would wait for newer transactions: a busy log would never be sealed
+        blocks = made
+    _note(folder, blocks)
     async with database.read() as reading:
-        now = await mark(reading)
-    # A mark that a long transaction holds back stays, or a busy log would never be sealed.
-    return (before if before is not None and not sealed and now.last_row > before.last_row else now), sealed
+        return await mark(reading), sum(len(block.row_ids) for block in blocks)
+
+
+def _note(folder: Path, blocks: Sequence[Block]) -> None:
+    """After the commit: a checkpoint must never know a block that was rolled back."""
+    if blocks:
+        checkpoints.write(folder, blocks[-1])
+        log.info(
+            "audit checkpoint", block=blocks[-1].id, hash=blocks[-1].hash.hex(), last_row=blocks[-1].last_row
+        )
 
 
 async def seal(
@@ -144,11 +154,9 @@ async def seal(
         until = await mark(reading)
     for _ in range(max(1, int(patience / 0.02))):
         async with database.write() as session:
-            ready = await repository.oldest_running(session) >= until.transaction
-            blocks = await seal_to(session, until, key, at) if ready else []
-        if ready:
-            if blocks:
-                checkpoints.write(folder, blocks[-1])
+            blocks = await seal_to(session, until, key, at)
+        if blocks is not None:
+            _note(folder, blocks)
             return sum(len(block.row_ids) for block in blocks)
         await asyncio.sleep(0.02)
     return 0

@@ -1,0 +1,371 @@
+"""The audit chain on a real database: sealing in the order of commits, and every way of tampering."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tallystick.audit import checkpoints, service
+from tallystick.audit.domain import Change, Row, VerifyReport, make_block
+from tallystick.audit.invariants import INVARIANTS
+from tallystick.kernel.actor import Actor, system_actor
+from tallystick.platform.db import Database
+from tallystick.platform.keys import SigningKey, load_key
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+ADMIN = Actor("user", "7", "admin", request_id="req-1")
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log under test: rows 1–4 in block 1, 5–8 in block 2, 9–12 in block 3, each block with its checkpoint."""
+
+    database: Database
+    key: SigningKey
+    folder: Path
+
+    async def verify(self, known: bool = True) -> VerifyReport:
+        points = checkpoints.read(self.folder) if known else []
+        async with self.database.snapshot() as session:
+            return await service.verify(session, [self.key], points)
+
+    async def seal(self) -> int:
+        return await service.seal(self.database, self.key, self.folder, AT)
+
+
+async def write(database: Database, number: int) -> None:
+    async with database.write() as session:
+        await service.record(
+            session, ADMIN, "plan.changed", "plan", str(number), {"price": 1}, {"price": number}
+        )
+
+
+@pytest.fixture
+async def chain(database: Database, tmp_path: Path) -> Log:
+    """Twelve rows in three blocks."""
+    log = Log(database, load_key(tmp_path / "keys", "audit", make=True), tmp_path / "audit")
+    for block in range(3):
+        for number in range(4):
+            await write(database, 4 * block + number + 1)
+        assert await log.seal() == 4
+    return log
+
+
+async def tamper(database: Database, *statements: str) -> None:
+    """What a superuser can do who switches the triggers off."""
+    async with database.write() as session:
+        await session.execute("SET LOCAL session_replication_role = 'replica'")
+        for statement in statements:
+            await session.execute(statement)
+
+
+async def test_an_untouched_chain_is_intact(chain: Log) -> None:
+    report = await chain.verify()
+    assert report.intact
+    assert (report.rows, report.blocks, report.unsealed) == (12, 3, 0)
+
+
+async def test_the_unsealed_tail_is_named(chain: Log) -> None:
+    await write(chain.database, 13)
+    await write(chain.database, 14)
+    report = await chain.verify()
+    assert report.intact
+    assert (report.rows, report.unsealed, report.unsealed_from) == (12, 2, 13)
+    assert await chain.seal() == 2
+    assert (await chain.verify()).unsealed == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind", "row"),
+    [
+        ("UPDATE audit_log SET actor_id = '8' WHERE id = 6", "row_changed", 6),
+        ("UPDATE audit_log SET after = '{\"price\": 999}' WHERE id = 2", "row_changed", 2),
+        ("UPDATE audit_log SET created_at = created_at + interval '1 microsecond' WHERE id = 12", "row_changed", 12),
+        ("UPDATE audit_log SET request_id = '' WHERE id = 1", "row_changed", 1),
+        ("DELETE FROM audit_log WHERE id = 1", "row_deleted", 1),
+        ("DELETE FROM audit_log WHERE id = 7", "row_deleted", 7),
+        ("DELETE FROM audit_log WHERE id = 12", "row_deleted", 12),
+        ("DELETE FROM audit_log WHERE id > 8", "row_deleted", 9),
+        ("DELETE FROM audit_blocks WHERE id = 1", "block_missing", 1),
+        ("DELETE FROM audit_blocks WHERE id = 2", "block_missing", 5),
+        ("UPDATE audit_blocks SET last_row = 9 WHERE id = 2", "block_changed", 5),
+        ("UPDATE audit_blocks SET created_at = now() WHERE id = 3", "block_changed", 9),
+        ("UPDATE audit_blocks SET previous_hash = hash WHERE id = 2", "chain_broken", 5),
+        ("UPDATE audit_blocks SET row_digests = decode(repeat('ab', 128), 'hex') WHERE id = 2", "block_changed", 5),
+    ],
+)  # fmt: skip
+async def test_a_change_names_its_first_bad_row(chain: Log, statement: str, kind: str, row: int) -> None:
+    await tamper(chain.database, statement)
+    report = await chain.verify()
+    assert report.problem is not None
+    assert (report.problem.kind, report.problem.row_id) == (kind, row)
+    assert not report.intact
+
+
+async def test_swapped_rows_are_seen(chain: Log) -> None:
+    await tamper(
+        chain.database,
+        """
+        UPDATE audit_log a SET object_id = b.object_id, after = b.after FROM audit_log b
+        WHERE (a.id, b.id) IN ((6, 10), (10, 6))
+        """,
+    )
+    problem = (await chain.verify()).problem
+    assert problem is not None
+    assert (problem.kind, problem.row_id) == ("row_changed", 6)
+
+
+async def test_swapped_ids_are_seen(chain: Log) -> None:
+    await tamper(
+        chain.database,
+        "ALTER TABLE audit_log ALTER COLUMN id SET GENERATED BY DEFAULT",
+        "UPDATE audit_log SET id = -6 WHERE id = 6",
+        "UPDATE audit_log SET id = 6 WHERE id = 7",
+        "UPDATE audit_log SET id = 7 WHERE id = -6",
+    )
+    problem = (await chain.verify()).problem
+    assert problem is not None
+    assert (problem.kind, problem.row_id) == ("row_changed", 6)
+
+
+async def test_a_row_slipped_in_is_seen(chain: Log) -> None:
+    await tamper(
+        chain.database,
+        "SELECT setval('audit_log_id_seq', 20)",
+        "DELETE FROM audit_log WHERE id = 6",
+        """
+        INSERT INTO audit_log (id, xid, actor_kind, actor_id, actor_role, entity_id, action, object_type, object_id, request_id)
+        OVERRIDING SYSTEM VALUE VALUES (6, 1, 'user', '1', 'admin', 1, 'plan.changed', 'plan', '6', '')
+        """,
+    )
+    problem = (await chain.verify()).problem
+    assert problem is not None
+    assert (problem.kind, problem.row_id) == ("row_changed", 6)
+
+
+async def test_a_row_in_a_gap_is_seen(chain: Log) -> None:
+    with pytest.raises(RuntimeError):
+        await rolled_back(chain.database)
+    await write(chain.database, 14)
+    assert await chain.seal() == 1
+    await tamper(
+        chain.database,
+        """
+        INSERT INTO audit_log (id, xid, actor_kind, actor_id, actor_role, entity_id, action, object_type, object_id, request_id)
+        OVERRIDING SYSTEM VALUE VALUES (13, 1, 'user', '1', 'admin', 1, 'plan.changed', 'plan', '6', '')
+        """,
+    )
+    problem = (await chain.verify()).problem
+    assert problem is not None
+    assert (problem.kind, problem.row_id) == ("row_inserted", 13)
+
+
+async def rolled_back(database: Database) -> None:
+    async with database.write() as session:
+        await service.record(session, ADMIN, "plan.changed", "plan", "1")
+        raise RuntimeError
+
+
+async def rehash(chain: Log, key: SigningKey) -> None:
+    """The thorough forger: changes row 6 and makes every block from there on anew, signed with `key`."""
+    await tamper(chain.database, "UPDATE audit_log SET actor_id = '8' WHERE id = 6")
+    async with chain.database.write() as session:
+        await session.execute("SET LOCAL session_replication_role = 'replica'")
+        await session.execute("DELETE FROM audit_blocks WHERE id > 1")
+        records = await session.fetch("SELECT * FROM audit_log ORDER BY id")
+        rows = [Row(**record) for record in records]
+        previous = await service.repository.last_block(session)
+        for last in (8, 12):
+            previous = make_block(
+                previous, [row for row in rows if last - 4 < row.id <= last], last, AT, key.key_id, key.sign
+            )
+            await service.repository.insert_block(session, previous)
+
+
+async def test_a_rehashed_chain_lacks_our_signature(chain: Log, tmp_path: Path) -> None:
+    await rehash(chain, load_key(tmp_path, "forged", make=True))
+    problem = (await chain.verify(known=False)).problem
+    assert problem is not None
+    assert (problem.kind, problem.row_id) == ("signature_invalid", 5)
+
+
+async def test_a_chain_rehashed_with_our_key_differs_from_its_checkpoint(chain: Log) -> None:
+    await rehash(chain, chain.key)
+    assert (await chain.verify(known=False)).intact, "inside the database nothing shows"
+    problem = (await chain.verify()).problem
+    assert problem is not None
+    assert problem.kind == "rewritten"
+
+
+async def test_a_cut_tail_is_known_to_the_checkpoint_alone(chain: Log) -> None:
+    await tamper(
+        chain.database, "DELETE FROM audit_log WHERE id > 8", "DELETE FROM audit_blocks WHERE id > 2"
+    )
+    assert (await chain.verify(known=False)).intact
+    problem = (await chain.verify()).problem
+    assert problem is not None
+    assert (problem.kind, problem.row_id, problem.block_id) == ("tail_removed", 9, 3)
+
+
+async def test_everything_gone_is_known_too(chain: Log) -> None:
+    await tamper(chain.database, "DELETE FROM audit_log", "DELETE FROM audit_blocks")
+    problem = (await chain.verify()).problem
+    assert problem is not None
+    assert (problem.kind, problem.row_id) == ("tail_removed", 1)
+
+
+@pytest.mark.parametrize("table", ["audit_log", "audit_blocks"])
+@pytest.mark.parametrize("statement", ["UPDATE {} SET id = id", "DELETE FROM {}", "TRUNCATE {}"])
+async def test_the_tables_are_append_only(chain: Log, table: str, statement: str) -> None:
+    async with chain.database.write() as session:
+        with pytest.raises(asyncpg.PostgresError, match=r"append-only|can only be updated to DEFAULT"):
+            async with session.savepoint():
+                await session.execute(statement.format(table))
+    assert (await chain.verify()).intact
+
+
+async def test_rows_of_a_running_transaction_are_never_skipped(database: Database, tmp_path: Path) -> None:
+    """A slow transaction takes id 1, a fast one id 2 and commits first: nothing is sealed until the slow one has ended."""
+    key = load_key(tmp_path / "keys", "audit", make=True)
+    async with database.write() as slow:
+        await service.record(slow, ADMIN, "slow", "plan", "1")
+        await write(database, 2)
+        async with database.read() as reading:
+            until = await service.mark(reading)
+        assert until.last_row == 2
+        async with database.write() as session:
+            assert await service.seal_to(session, until, key, AT) is None
+    async with database.write() as session:
+        (block,) = await service.seal_to(session, until, key, AT) or ()
+    assert list(block.row_ids) == [1, 2]
+
+
+async def test_a_transaction_that_began_before_the_mark_and_writes_after_it(
+    database: Database, tmp_path: Path
+) -> None:
+    key = load_key(tmp_path / "keys", "audit", make=True)
+    async with database.write() as early:
+        await early.fetchval("SELECT pg_current_xact_id()")
+        await write(database, 1)
+        async with database.read() as reading:
+            until = await service.mark(reading)
+        await service.record(early, ADMIN, "late", "plan", "2")
+    async with database.write() as session:
+        (block,) = await service.seal_to(session, until, key, AT) or ()
+    assert list(block.row_ids) == [1], "row 2 lies above the mark and waits for the next block"
+
+
+async def test_the_background_step_seals_within_two_rounds_and_catches_up(
+    database: Database, tmp_path: Path
+) -> None:
+    key, folder = load_key(tmp_path / "keys", "audit", make=True), tmp_path / "audit"
+    await write(database, 1)
+    mark, sealed = await service.advance(database, None, key, folder, AT)
+    assert sealed == 0
+    mark, sealed = await service.advance(database, mark, key, folder, AT)
+    assert sealed == 1
+    async with database.write() as slow:
+        await service.record(slow, ADMIN, "slow", "plan", "2")
+        for number in range(3, 6):
+            await write(database, number)
+            mark, sealed = await service.advance(database, mark, key, folder, AT)
+            assert sealed == 0
+    mark, first = await service.advance(database, mark, key, folder, AT)
+    mark, second = await service.advance(database, mark, key, folder, AT)
+    assert first + second == 4
+    assert (await Log(database, key, folder).verify()).intact
+
+
+async def test_a_burst_makes_several_blocks(database: Database, tmp_path: Path) -> None:
+    log = Log(database, load_key(tmp_path / "keys", "audit", make=True), tmp_path / "audit")
+    async with database.write() as session:
+        await service.record_many(
+            session, [Change(ADMIN, "usage.imported", "batch", str(number)) for number in range(12_001)]
+        )
+    assert await log.seal() == 12_001
+    report = await log.verify()
+    assert (report.rows, report.blocks, report.intact) == (12_001, 3, True)
+
+
+async def test_personal_values_are_digests_whose_key_can_die(database: Database, tmp_path: Path) -> None:
+    log = Log(database, load_key(tmp_path / "keys", "audit", make=True), tmp_path / "audit")
+    async with database.write() as session:
+        before = {
+            "email": "ada@example.com",
+            "currency": "USD",
+            "name": "Ada",
+            "phone": None,
+            "password": "x",
+        }
+        await service.record(
+            session,
+            ADMIN,
+            "account.changed",
+            "account",
+            "acc_1",
+            before,
+            {**before, "email": "ada@example.org"},
+        )
+        await service.record_many(
+            session, [Change(ADMIN, "account.seen", "account", "acc_1", None, {"email": "ada@example.com"})]
+        )
+        await service.record(
+            session, ADMIN, "account.changed", "account", "acc_2", None, {"email": "ada@example.com"}
+        )
+    async with database.read() as reading:
+        rows = await reading.fetch("SELECT before, after FROM audit_log ORDER BY id")
+    shown: dict[str, Any] = rows[0]["before"]
+    assert shown["currency"] == "USD"
+    assert shown["phone"] is None
+    assert "password" not in shown
+    assert "ada" not in str([tuple(row) for row in rows]).lower()
+    assert shown["name"] == rows[0]["after"]["name"]
+    assert shown["email"] != rows[0]["after"]["email"]
+    assert shown["email"] == rows[1]["after"]["email"], "equal values of one subject are seen to be equal"
+    assert shown["email"] != rows[2]["after"]["email"], "another subject has another key"
+    await log.seal()
+    async with database.write() as session:
+        await service.forget(session, "account", "acc_1")
+        await service.forget(session, "account", "acc_1")
+    assert (await log.verify()).intact
+
+
+async def test_recording_is_one_statement(database: Database) -> None:
+    counted: list[str] = []
+    async with database.write() as session:
+        await service.record_many(session, [Change(ADMIN, "x", "plan", "0")])  # the driver learns the types once
+        session.connection.add_query_logger(lambda query: counted.append(query.query))
+        await service.record(session, ADMIN, "plan.changed", "plan", "1", {"a": 1}, {"a": 2})
+        await asyncio.sleep(0)
+        assert len(counted) == 1
+        await service.record_many(session, [Change(ADMIN, "x", "plan", str(n)) for n in range(50)])
+        await asyncio.sleep(0)
+        assert len(counted) == 2
+
+
+async def test_invariants_hold_and_see_a_gap(chain: Log) -> None:
+    async def broken() -> list[str]:
+        async with chain.database.read() as session:
+            return [name for name, statement in INVARIANTS.items() if await session.fetch(statement)]
+
+    assert await broken() == []
+    await tamper(chain.database, "DELETE FROM audit_blocks WHERE id = 2")
+    assert await broken() == ["audit blocks follow each other without a gap"]
+    await tamper(
+        chain.database,
+        """INSERT INTO audit_log (xid, actor_kind, actor_id, actor_role, entity_id, action, object_type, object_id, request_id,
+                                  created_at)
+           VALUES (1, 'user', '1', 'admin', 1, 'x', 'x', 'x', '', now() - interval '2 minutes')""",
+    )
+    assert len(await broken()) == 2
+
+
+async def test_the_system_can_act(database: Database) -> None:
+    async with database.write() as session:
+        await service.record(session, system_actor("background"), "run.started", "run", "1")
+        kind = await session.fetchval("SELECT actor_kind || ':' || actor_id FROM audit_log")
+    assert kind == "system:background"
