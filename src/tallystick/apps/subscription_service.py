@@ -3,6 +3,7 @@
 from importlib import import_module
 from importlib.util import find_spec
 
+import structlog
 from fastapi import APIRouter, FastAPI
 
 from tallystick.identity.authentication import authenticate
@@ -44,5 +45,8 @@ def _routers() -> list[tuple[APIRouter, list[str]]]:
     found: list[tuple[APIRouter, list[str]]] = []
     for context in CONTEXTS:
         if find_spec(f"tallystick.{context}.api"):
-            found.extend(import_module(f"tallystick.{context}.api").routers)
+            try:
+                found.extend(import_module(f"tallystick.{context}.api").routers)
+            except ModuleNotFoundError as missing:
+                structlog.get_logger("apps").warning("routes left out", context=context, missing=missing.name)
     return found

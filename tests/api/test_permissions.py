@@ -1,0 +1,105 @@
+"""Every route is public or names one permission of the table, and the roles get through exactly where the table says."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+from support import make_settings, staff_headers
+
+from tallystick.apps.subscription_service import create_app
+from tallystick.identity.domain import PERMISSIONS, ROLES, Role
+
+FRAMEWORK = {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+PUBLIC = {
+    ("GET", "/v1/health"), ("POST", "/v1/auth/login"), ("POST", "/v1/auth/register"), ("GET", "/v1/plans"),
+    ("GET", "/v1/plans/{plan_id}"),
+}  # fmt: skip
+"""The whole list of what needs no credentials. Adding to it is a decision."""
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """A route where a client finds it."""
+
+    method: str
+    path: str
+    public: bool
+    permission: str | None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def concrete(self) -> str:
+        """The path with something in place of each parameter."""
+        return "/".join("1" if "{" in part else part for part in self.path.split("/"))
+
+
+def mounted(app: FastAPI) -> list[Mounted]:
+    """Every route of ours at every place it is mounted."""
+    found = []
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute):
+            calls = [part.call for part in route.dependant.dependencies]
+            named = {call.permission for call in calls if hasattr(call, "permission")}
+            assert len(named) <= 1, f"{route.path} names several permissions"
+            public = getattr(route.endpoint, "public", False)
+            found += [
+                Mounted(method, str(context.path), public, next(iter(named), None))
+                for method in route.methods
+            ]
+    assert len(found) > 5
+    return found
+
+
+@pytest.fixture
+def plain_app(tmp_path: Path) -> FastAPI:
+    return create_app(make_settings("postgresql://nowhere", tmp_path))
+
+
+def test_every_route_is_public_or_names_a_known_permission(plain_app: FastAPI) -> None:
+    for route in mounted(plain_app):
+        assert route.public == ((route.method, route.path) in PUBLIC), route
+        assert route.public != (route.permission in PERMISSIONS), f"{route} is on nobody's list"
+
+
+def test_nothing_but_the_frameworks_pages_escapes_the_rule(plain_app: FastAPI) -> None:
+    contexts = iter_route_contexts(plain_app.routes)
+    others = {context.path for context in contexts if not isinstance(context.original_route, APIRoute)}
+    assert others == FRAMEWORK
+
+
+def test_reads_ask_for_reading_and_writes_for_writing(plain_app: FastAPI) -> None:
+    for route in mounted(plain_app):
+        if route.permission is not None and route.method in ("PUT", "PATCH", "DELETE"):
+            assert not route.permission.endswith(":read"), f"{route} asks for {route.permission}"
+        if route.permission is not None and route.method == "GET":
+            assert route.permission.endswith(":read"), f"{route} asks for {route.permission}"
+
+
+async def test_nobody_gets_in_without_credentials(app: FastAPI, client: httpx.AsyncClient) -> None:
+    for route in mounted(app):
+        if not route.public:
+            answer = await client.request(route.method, route.concrete, json={})
+            assert answer.status_code == 401, f"{route} answered {answer.status_code}"
+            assert answer.json()["error"] == "Unauthorized"
+
+
+@pytest.mark.parametrize("role", ["admin", "finance", "support"])
+async def test_roles_get_through_where_the_table_says(
+    app: FastAPI, client: httpx.AsyncClient, role: Role
+) -> None:
+    """With a body that cannot be right: who may gets anything but 401 and 403, who may not gets 403 and nothing else."""
+    headers = await staff_headers(app, role)
+    for route in mounted(app):
+        if route.public:
+            continue
+        answer = await client.request(route.method, route.concrete, headers=headers, content=b"[]")
+        assert (answer.status_code == 403) == (route.permission not in ROLES[role]), (
+            f"{route} as {role}: {answer.status_code} {answer.text}"
+        )
+        assert answer.status_code not in (401, 500), f"{route}: {answer.text}"
