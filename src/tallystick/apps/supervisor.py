@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,7 +121,8 @@ def _run(house: _House) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    with suppress(OSError):  # a terminal that was closed, or `| head`, is no reason to stop untidily
+        print(line, flush=True)
 
 
 def _start_servers(house: _House) -> None:
