@@ -33,7 +33,8 @@ def to_run(row: Record, parked: tuple[Parked, ...] = ()) -> Run:
 async def run(session: ReadSession, run_id: UUID) -> Run | None:
     """One run with the accounts it parked (at most 100 of them are named)."""
     row = await session.fetchrow(
-        "SELECT r.*, a.id AS account_id FROM billing_runs r LEFT JOIN accounts a ON a.no = r.account_no WHERE r.id = $1", run_id
+        "SELECT r.*, a.id AS account_id FROM billing_runs r LEFT JOIN accounts a ON a.no = r.account_no WHERE r.id = $1",
+        run_id,
     )
     if row is None:
         return None

@@ -12,7 +12,12 @@ LEASE_SECONDS = 120
 
 
 async def insert_run(
-    session: Session, run_id: UUID, account_no: int | None, as_of: datetime, requested_by: str, request_id: str
+    session: Session,
+    run_id: UUID,
+    account_no: int | None,
+    as_of: datetime,
+    requested_by: str,
+    request_id: str,
 ) -> None:
     """A run that waits to be claimed."""
     await session.execute(
@@ -93,8 +98,12 @@ async def claim_due(session: Session, as_of: datetime, limit: int) -> list[int]:
 
 async def lock_due_account(session: Session, account_no: int, as_of: datetime) -> list[int]:
     """Locks one account, waiting for whoever holds it; empty where nothing of it is due."""
-    rows = await session.fetch("SELECT no, next_billing_at FROM accounts WHERE no = $1 FOR UPDATE", account_no)
-    return [row["no"] for row in rows if row["next_billing_at"] is not None and row["next_billing_at"] <= as_of]
+    rows = await session.fetch(
+        "SELECT no, next_billing_at FROM accounts WHERE no = $1 FOR UPDATE", account_no
+    )
+    return [
+        row["no"] for row in rows if row["next_billing_at"] is not None and row["next_billing_at"] <= as_of
+    ]
 
 
 async def lock_account(session: Session, account_no: int) -> None:

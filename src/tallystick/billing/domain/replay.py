@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Protocol
 
-from tallystick.invoicing.domain.assemble import fee_exact
+from tallystick.invoicing.domain.assemble import commitment_exact, fee_exact
 from tallystick.kernel.money import Rounding
 from tallystick.rating.domain import (
     Exact,
@@ -66,6 +66,8 @@ def replay(line: Stored, currency: str) -> Replayed:
     if kind == "manual":
         amount = decimal(line.inputs["amount"])
         return Replayed(amount, amount, False, [], [f"entered by hand: {_plain(amount)} {currency}"])
+    if line.rule.startswith("commitment/"):
+        return _commitment(line.inputs, currency)
     return _priced(line, currency, top_up=kind == "minimum")
 
 
@@ -75,12 +77,37 @@ def _fee(inputs: Mapping[str, Any], currency: str) -> Replayed:
     exact = fee_exact(price, quantity, used, whole)
     mode = Rounding(inputs["rounding"])
     line = round_line(exact, currency, mode)
-    step = {"step": "fee", "price": price, "quantity": quantity, "used": used, "whole": whole, "basis": inputs["basis"]}
+    step = {
+        "step": "fee",
+        "price": price,
+        "quantity": quantity,
+        "used": used,
+        "whole": whole,
+        "basis": inputs["basis"],
+    }
     factors = f"{_plain(price)}" + (f" × {_plain(quantity)}" if quantity != 1 else "")
     if used == whole:
         text = [f"{factors} for the whole period = {_plain(line.exact)}"]
     else:
-        text = [f"{factors} × {_part(inputs['basis'], used, whole)} = {_plain(line.exact)}{'…' if line.cut else ''}"]
+        text = [
+            f"{factors} × {_part(inputs['basis'], used, whole)} = {_plain(line.exact)}{'…' if line.cut else ''}"
+        ]
+    return _done(line, [step], [*text, describe_rounding(exact, line, currency, mode)])
+
+
+def _commitment(inputs: Mapping[str, Any], currency: str) -> Replayed:
+    minimum, reached, share = decimal(inputs["minimum"]), decimal(inputs["reached"]), _ratio(inputs["share"])
+    mode = Rounding(inputs["rounding"])
+    exact = commitment_exact(minimum, share, reached)
+    line = round_line(exact, currency, mode)
+    due = _plain(minimum) if share == 1 else f"{_plain(minimum)} × {share} of the period"
+    step = {
+        "step": "commitment",
+        "minimum": minimum,
+        "share": [share.numerator, share.denominator],
+        "reached": reached,
+    }
+    text = [f"minimum {due}, of which {_plain(reached)} is reached: {_plain(line.exact)} missing"]
     return _done(line, [step], [*text, describe_rounding(exact, line, currency, mode)])
 
 
@@ -100,7 +127,9 @@ def _priced(line: Stored, currency: str, *, top_up: bool) -> Replayed:
         return _done(missing, [as_json(each) for each in steps], [*describe(steps, currency, line.unit)])
     text = describe(rated.steps, currency, line.unit or "units")
     if billed:
-        text.append(f"less {_plain(billed)} {currency} already billed of this period = {_plain(amount.exact)}")
+        text.append(
+            f"less {_plain(billed)} {currency} already billed of this period = {_plain(amount.exact)}"
+        )
     text.append(describe_rounding(exact.amount, amount, currency, mode))
     return _done(amount, [as_json(each) for each in rated.steps], text)
 

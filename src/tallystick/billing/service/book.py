@@ -15,7 +15,7 @@ from tallystick.kernel.period import Schedule, Terms
 from tallystick.platform.db import ReadSession
 from tallystick.rating.domain import Price, compile_price
 from tallystick.subscriptions import queries as subscriptions
-from tallystick.subscriptions.domain import Delays, Subscription, schedule_of
+from tallystick.subscriptions.domain import Subscription, schedule_of, terms_of
 from tallystick.taxes import queries as taxes
 from tallystick.taxes.domain import TaxRate
 
@@ -34,7 +34,11 @@ class Shelf:
         price = self.prices.get(charge.id)
         if price is None:
             price = compile_price(
-                charge.charge_model, charge.properties, charge.adjustments, version=charge.rule_version, currency=currency
+                charge.charge_model,
+                charge.properties,
+                charge.adjustments,
+                version=charge.rule_version,
+                currency=currency,
             )
             self.prices[charge.id] = price
         return price
@@ -57,26 +61,11 @@ class Book:
     def schedule(self, subscription: Subscription) -> Schedule:
         """The subscription's boundaries, in its account's zones."""
         version = self.shelf.versions[subscription.plan_version_id]
-        return schedule_of(subscription, version, self.accounts[subscription.account_no].zones)
+        return schedule_of(subscription, version)
 
     def usage_delay(self, account: Account) -> timedelta:
         """How long after its end a month of recorded usage is billed."""
         return timedelta(seconds=self.shelf.entities[account.entity_id].usage_close_delay_seconds)
-
-
-def delays_of(entity: Entity) -> Delays:
-    """The entity's close delays."""
-    return Delays(timedelta(seconds=entity.fee_close_delay_seconds), timedelta(seconds=entity.usage_close_delay_seconds))
-
-
-def terms_of(version: PlanVersion, entity: Entity) -> Terms:
-    """A plan version's timing with its entity's close delays."""
-    return Terms(
-        advance=version.in_advance,
-        has_usage=version.bills_usage,
-        fee_delay=timedelta(seconds=entity.fee_close_delay_seconds),
-        usage_delay=timedelta(seconds=entity.usage_close_delay_seconds),
-    )
 
 
 async def read_book(session: ReadSession, account_nos: Sequence[int], shelf: Shelf) -> Book:
@@ -85,7 +74,7 @@ async def read_book(session: ReadSession, account_nos: Sequence[int], shelf: She
         shelf.entities.update(await entities.all(session))
     known = await accounts.by_nos(session, account_nos)
     by_account: dict[int, list[Subscription]] = defaultdict(list)
-    rows = await subscriptions.by_accounts(session, account_nos, unfinished=True)
+    rows = await subscriptions.billable(session, account_nos)
     for row in rows:
         by_account[row.account_no].append(row)
     await stock(session, shelf, {row.plan_version_id for row in rows})
@@ -107,5 +96,3 @@ async def stock_meters(session: ReadSession, shelf: Shelf, meter_ids: set[int]) 
     missing = meter_ids - shelf.meters.keys()
     if missing:
         shelf.meters.update(await catalog.meters(session, sorted(missing)))
-
-

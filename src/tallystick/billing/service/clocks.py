@@ -27,7 +27,13 @@ async def request_advance(session: Session, actor: Actor, clock_id: UUID, to: da
     if to <= clock.frozen_time:
         raise Invalid.field("to", "must lie after the clock's frozen_time; a test clock never goes back")
     await audit.record(
-        session, actor, "test_clock.advanced", "test_clock", str(clock_id), {"frozen_time": clock.frozen_time}, {"to": to}
+        session,
+        actor,
+        "test_clock.advanced",
+        "test_clock",
+        str(clock_id),
+        {"frozen_time": clock.frozen_time},
+        {"to": to},
     )
     return await account_rows.set_clock(
         session, clock_id, frozen_time=clock.frozen_time, status="advancing", target=to
@@ -39,7 +45,7 @@ async def step(database: Database, clock_id: UUID, new_id: Callable[[], UUID]) -
 
     A stop that fails leaves the clock `failed` with the reason, at the last instant that worked.
     """
-    to_batch = await metering.seal(database)
+    to_batch = await metering.seal(database, patience=2.0)
 
     async def work(session: Session) -> Clock:
         clock = await account_rows.lock_clock(session, clock_id)
@@ -63,7 +69,9 @@ async def step(database: Database, clock_id: UUID, new_id: Callable[[], UUID]) -
     return await database.run(work)
 
 
-async def walk(database: Database, clock_id: UUID, new_id: Callable[[], UUID], stops: int | None = None) -> Clock:
+async def walk(
+    database: Database, clock_id: UUID, new_id: Callable[[], UUID], stops: int | None = None
+) -> Clock:
     """Steps until the clock has arrived, or `stops` have been made."""
     made = 0
     while True:

@@ -17,7 +17,9 @@ from tallystick.subscriptions import queries as subscriptions
 
 class AccountInUse(Conflict):
     code = "account_in_use"
-    sentence = "The account cannot be closed while money is owed or something runs; details names what is left"
+    sentence = (
+        "The account cannot be closed while money is owed or something runs; details names what is left"
+    )
 
 
 async def close_account(session: Session, actor: Actor, account: Account, now: datetime) -> None:
@@ -26,14 +28,16 @@ async def close_account(session: Session, actor: Actor, account: Account, now: d
     left: dict[str, str] = {}
     owed = await invoices.open_balance(session, account.no)
     if owed:
-        left["invoices"] = "unpaid: " + ", ".join(f"{amount:f} {currency}" for currency, amount in owed.items())
+        left["invoices"] = "unpaid: " + ", ".join(
+            f"{amount:f} {currency}" for currency, amount in owed.items()
+        )
     if await invoices.has_drafts(session, account.no):
         left["drafts"] = "finalize or void the draft invoices first"
-    running = await subscriptions.by_accounts(session, [account.no], unfinished=True)
+    running = await subscriptions.billable(session, [account.no])
     if running:
         left["subscriptions"] = f"{len(running)} still running or not billed to their end"
     else:
-        _, drafts = await next_drafts(session, account.no, Shelf(), await metering.sealed_to(session))
+        _, drafts = await next_drafts(session, account.no, Shelf(), metering.ALL_BATCHES)
         if drafts:
             left["usage"] = "unbilled; invoice it first (POST /v1/invoices)"
     if left:

@@ -11,18 +11,27 @@ from tallystick.accounts.domain import Account, usage_schedule
 from tallystick.billing.service.book import Book, stock_meters
 from tallystick.catalog.domain import Charge, PlanVersion
 from tallystick.invoicing import queries as invoices
-from tallystick.invoicing.domain.assemble import Fee, Inputs, Item, Recorded, Usage, recorded_key
+from tallystick.invoicing.domain.assemble import (
+    Commitment,
+    Fee,
+    Inputs,
+    Item,
+    Recorded,
+    Usage,
+    fee_exact,
+    recorded_key,
+)
 from tallystick.invoicing.domain.draft import UsageEvidence
 from tallystick.invoicing.queries import PartialBilled
 from tallystick.kernel.errors import Conflict
-from tallystick.kernel.money import Rounding
+from tallystick.kernel.money import Rounding, round_money
 from tallystick.kernel.period import Coverage, Due, Part, Period, Terms, close_instant, next_due, period_at
 from tallystick.kernel.proration import fraction, share
 from tallystick.metering import queries as metering
 from tallystick.metering.domain.slices import AccountSlice, RecordedUsage, UsageSlice, UsageTotal
 from tallystick.platform.db import ReadSession
 from tallystick.rating.domain import Aggregation, Share
-from tallystick.subscriptions.domain import Subscription
+from tallystick.subscriptions.domain import Subscription, coverage_of
 
 ZERO = Decimal(0)
 NOT_DIVISIBLE = frozenset({Aggregation.MAX, Aggregation.UNIQUE, Aggregation.LATEST})
@@ -31,7 +40,9 @@ NOT_DIVISIBLE = frozenset({Aggregation.MAX, Aggregation.UNIQUE, Aggregation.LATE
 
 class NotDivisible(Conflict):
     code = "not_divisible"
-    sentence = "A period with a max, unique or latest meter is billed when it ends; choose an end on its boundary"
+    sentence = (
+        "A period with a max, unique or latest meter is billed when it ends; choose an end on its boundary"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +78,6 @@ class Bill:
     covered: dict[UUID, Coverage] = field(default_factory=dict)
     usage_to: datetime | None = None
     inputs: list[Inputs] = field(default_factory=list)
-
-
-def coverage_of(subscription: Subscription) -> Coverage:
-    """What the subscription was billed for so far."""
-    opened = subscription.trial_end or subscription.started_at
-    return Coverage(opened, subscription.ended_at, subscription.billed_to, subscription.usage_billed_to)
 
 
 def after(covered: Coverage, fee: Part | None, usage: Part | None) -> Coverage:
@@ -159,7 +164,9 @@ async def fill(session: ReadSession, book: Book, bills: Sequence[Bill], to_batch
                 slices.extend(_slices(book, bill, renewal, renewal.usage, to_batch))
     totals = iter(await metering.aggregate(session, slices) if slices else [])
     recorded = iter(await _recorded(session, book, bills, to_batch))
-    partials = _by_owner(await invoices.partial_billed(session, [(bill.account.no, _open_since(bill)) for bill in bills]))
+    partials = _by_owner(
+        await invoices.partial_billed(session, [(bill.account.no, _open_since(bill)) for bill in bills])
+    )
     for bill in bills:
         items: dict[str, list[Item]] = defaultdict(list)
         for renewal in bill.renewals:
@@ -181,7 +188,13 @@ def _open_since(bill: Bill) -> datetime:
 def _inputs(book: Book, account: Account, currency: str, items: list[Item]) -> Inputs:
     entity = book.shelf.entities[account.entity_id]
     return Inputs(
-        account.no, account.entity_id, currency, items, book.tax_rates.get(account.no, ()), Rounding(entity.rounding), entity.tax_rounding
+        account.no,
+        account.entity_id,
+        currency,
+        items,
+        book.tax_rates.get(account.no, ()),
+        Rounding(entity.rounding),
+        entity.tax_rounding,
     )
 
 
@@ -193,7 +206,14 @@ def _slices(book: Book, bill: Bill, renewal: Renewal, part: Part, to_batch: int)
         if renewal.usage_end is not None and meter.aggregation in NOT_DIVISIBLE:
             raise NotDivisible(details={"meter": meter.code})
         yield UsageSlice(
-            bill.account.no, meter.id, meter.aggregation, start, end, to_batch, field=meter.field, filters=meter.filters
+            bill.account.no,
+            meter.id,
+            meter.aggregation,
+            start,
+            end,
+            to_batch,
+            field=meter.field,
+            filters=meter.filters,
         )
 
 
@@ -206,6 +226,32 @@ def _renewal_items(
         billed = partials[renewal.subscription.account_no, renewal.subscription.id]
         for charge, total in zip(renewal.version.charges, totals, strict=False):
             yield _usage_item(book, renewal, renewal.usage, charge, total, billed, to_batch)
+        if renewal.version.minimum is not None and renewal.usage_end is None:
+            yield _commitment_item(book, renewal, renewal.usage, renewal.version.minimum, billed)
+
+
+def _commitment_item(
+    book: Book, renewal: Renewal, part: Part, minimum: Decimal, billed: list[PartialBilled]
+) -> Commitment:
+    """The plan's minimum for the period that closes; the period's fee counts towards it, whichever invoice it stands on."""
+    version = renewal.version
+    fee = _fee_item(renewal, part)
+    exact = fee_exact(fee.price, fee.quantity, fee.used, fee.whole)
+    rounding = Rounding(book.shelf.entities[renewal.subscription.entity_id].rounding)
+    measured = fraction(version.proration, part.service, part.whole)
+    return Commitment(
+        subscription_id=renewal.subscription.id,
+        plan_version_id=version.id,
+        description=f"{version.name}: top-up to the minimum",
+        minimum=minimum,
+        share=measured if version.settings.get("prorate_limits", True) else Share().limits,
+        fee=round_money(exact, version.currency, rounding),
+        billed=sum((each.amount for each in billed if each.period_start >= part.whole.period.start), ZERO),
+        start=part.service.start,
+        end=part.service.end,
+        aligned=(part.whole.period.start, part.whole.period.end),
+        gl_code=version.gl_code,
+    )
 
 
 def _fee_item(renewal: Renewal, part: Part) -> Fee:
@@ -223,19 +269,25 @@ def _fee_item(renewal: Renewal, part: Part) -> Fee:
         start=part.service.start,
         end=part.service.end,
         aligned=(part.whole.period.start, part.whole.period.end),
-        timing=renewal.version.timing,
+        timing=renewal.version.billing_timing,
         gl_code=renewal.version.gl_code,
     )
 
 
 def _usage_item(
-    book: Book, renewal: Renewal, part: Part, charge: Charge, total: UsageTotal, billed: list[PartialBilled], to_batch: int
+    book: Book,
+    renewal: Renewal,
+    part: Part,
+    charge: Charge,
+    total: UsageTotal,
+    billed: list[PartialBilled],
+    to_batch: int,
 ) -> Usage:
     start = max(part.whole.period.start, renewal.subscription.started_at)
     own = [each for each in billed if each.price_key == f"charge:{charge.id}" and each.period_start >= start]
     meter = book.shelf.meters[charge.meter_id]
     measured = fraction(renewal.version.proration, part.service, part.whole)
-    limits = measured if renewal.version.settings.prorate_limits else Share().limits
+    limits = measured if renewal.version.settings.get("prorate_limits", True) else Share().limits
     return Usage(
         subscription_id=renewal.subscription.id,
         plan_version_id=renewal.version.id,
@@ -261,7 +313,9 @@ def _usage_item(
     )  # fmt: skip
 
 
-async def _recorded(session: ReadSession, book: Book, bills: Sequence[Bill], to_batch: int) -> list[list[RecordedUsage]]:
+async def _recorded(
+    session: ReadSession, book: Book, bills: Sequence[Bill], to_batch: int
+) -> list[list[RecordedUsage]]:
     """Recorded usage of every month of every bill, in their order.
 
     Usage that a subscription's charge prices is not recorded usage, however it came in; usage without a price of its own is none either.
@@ -284,9 +338,14 @@ def _priced_meters(book: Book, account: Account) -> set[int]:
 
 
 def _recorded_items(
-    book: Book, part: RecordedPart, totals: Iterable[RecordedUsage], billed: list[PartialBilled], to_batch: int
+    book: Book,
+    part: RecordedPart,
+    totals: Iterable[RecordedUsage],
+    billed: list[PartialBilled],
+    to_batch: int,
 ) -> Iterable[Recorded]:
     for total in totals:
+        assert total.unit_price is not None, "usage without a price was left out before"
         meter = book.shelf.meters[total.meter_id]
         key = recorded_key(meter.id, total.unit_price)
         own = [each for each in billed if each.price_key == key and each.period_start >= part.whole.start]
@@ -315,5 +374,3 @@ def _by_owner(rows: Iterable[PartialBilled]) -> Partials:
     for row in rows:
         found[row.account_no, row.subscription_id].append(row)
     return found
-
-

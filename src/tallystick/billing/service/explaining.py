@@ -87,9 +87,12 @@ class Verification:
 async def explain(session: ReadSession, invoice: InvoiceView) -> InvoiceExplanation:
     """The invoice explained from what is frozen on it; steps and sentences are derived now, not stored."""
     lines = await invoices.lines(session, invoice.id)
-    meters = await catalog.meters(session, sorted({line.evidence.meter_id for line in lines if line.evidence}))
+    meters = await catalog.meters(
+        session, sorted({line.evidence.meter_id for line in lines if line.evidence})
+    )
     explained = [
-        explain_line(line, invoice.currency, meters[line.evidence.meter_id].code if line.evidence else "") for line in lines
+        explain_line(line, invoice.currency, meters[line.evidence.meter_id].code if line.evidence else "")
+        for line in lines
     ]
     return InvoiceExplanation(
         str(invoice.id), invoice.number, invoice.currency, invoice.subtotal, invoice.tax, invoice.total, explained,
@@ -124,7 +127,13 @@ def _evidence(line: LineView, meter: str) -> Evidence | None:
     if seen is None:
         return None
     return Evidence(
-        meter, _counted_from(line), line.period_end, seen.from_batch, seen.to_batch, seen.count, f"{seen.checksum:032x}"
+        meter,
+        _counted_from(line),
+        line.period_end,
+        seen.from_batch,
+        seen.to_batch,
+        seen.count,
+        f"{seen.checksum:032x}",
     )
 
 
@@ -135,7 +144,12 @@ def _counted_from(line: LineView) -> datetime:
 def _evidence_text(line: LineView, meter: str) -> list[str]:
     if line.evidence is None:
         return []
-    how = {"sum": "added up", "count": "counted", "max": "of which the highest", "unique": "of which the distinct values"}
+    how = {
+        "sum": "added up",
+        "count": "counted",
+        "max": "of which the highest",
+        "unique": "of which the distinct values",
+    }
     aggregation = how.get(str(line.inputs.get("aggregation", "sum")), "of which the latest")
     total = format(Decimal(line.inputs["total_quantity"]), ",f")
     unit = f" {line.unit}" if line.unit else ""
@@ -145,8 +159,32 @@ def _evidence_text(line: LineView, meter: str) -> list[str]:
 def _sum_text(invoice: InvoiceView, lines: list[LineView]) -> list[str]:
     parts = " + ".join(f"{line.amount:,f}" for line in lines[:20]) + (" + …" if len(lines) > 20 else "")
     text = [f"{len(lines)} lines: {parts} = {invoice.subtotal:,f} {invoice.currency}"]
-    text += [f"{tax.name}: {tax.rate:f} % of {tax.base:,f} = {tax.amount:,f} {invoice.currency}" for tax in invoice.taxes]
+    text += [
+        f"{tax.name}: {tax.rate:f} % of {tax.base:,f} = {tax.amount:,f} {invoice.currency}"
+        for tax in invoice.taxes
+    ]
     return [*text, f"total {invoice.total:,f} {invoice.currency}"]
+
+
+def as_text(told: InvoiceExplanation) -> str:
+    """The explanation to read: one paragraph a line, then the sums."""
+    blocks = [f"Invoice {told.number or told.invoice_id}"]
+    for line in told.lines:
+        span = f"{line.period_start:%Y-%m-%d %H:%M} to {line.period_end:%Y-%m-%d %H:%M} UTC"
+        head = (
+            f"{line.position}. {line.description} ({span}): {line.amount:,f} {told.currency}   [{line.rule}]"
+        )
+        blocks.append("\n".join([head, *(f"   {sentence}" for sentence in line.text)]))
+    blocks.append("\n".join(told.text))
+    return "\n\n".join(blocks) + "\n"
+
+
+def verification_view(report: Verification) -> dict[str, Any]:
+    """A verification as the API and `--json` show it."""
+    return {
+        "invoice_id": report.invoice_id, "number": report.number, "agrees": report.agrees, "lines": report.lines,
+        "events": report.events, "problems": report.problems,
+    }  # fmt: skip
 
 
 async def verify(session: ReadSession, invoice: InvoiceView) -> Verification:
@@ -165,7 +203,9 @@ def _verify_amount(report: Verification, line: LineView, currency: str) -> None:
     try:
         again: Replayed = replay(line, currency)
     except (KeyError, ValueError, AssertionError) as error:
-        report.problems.append(f"line {line.position}: its inputs cannot be computed again ({type(error).__name__})")
+        report.problems.append(
+            f"line {line.position}: its inputs cannot be computed again ({type(error).__name__})"
+        )
         return
     if (again.amount, again.exact, again.exact_cut) != (line.amount, line.exact, line.exact_cut):
         report.problems.append(f"line {line.position}: stands at {line.exact:f}, comes to {again.exact:f}")
@@ -185,7 +225,9 @@ async def _verify_events(session: ReadSession, report: Verification, lines: list
 
 
 def _is_of(line: LineView, group: RecordedUsage, price: Decimal) -> bool:
-    return line.evidence is not None and group.meter_id == line.evidence.meter_id and group.unit_price == price
+    return (
+        line.evidence is not None and group.meter_id == line.evidence.meter_id and group.unit_price == price
+    )
 
 
 def _slice(line: LineView) -> UsageSlice:
@@ -208,12 +250,16 @@ def _compare(report: Verification, line: LineView, found: UsageTotal | RecordedU
     assert seen is not None
     report.events += found.count
     if (found.count, found.checksum) != (seen.count, seen.checksum):
-        report.problems.append(f"line {line.position}: counted {seen.count} events, finds {found.count} or others")
+        report.problems.append(
+            f"line {line.position}: counted {seen.count} events, finds {found.count} or others"
+        )
     elif found.quantity != Decimal(line.inputs["total_quantity"]):
         report.problems.append(f"line {line.position}: the same events come to another quantity")
 
 
-async def _verify_sums(session: ReadSession, report: Verification, invoice: InvoiceView, lines: list[LineView]) -> None:
+async def _verify_sums(
+    session: ReadSession, report: Verification, invoice: InvoiceView, lines: list[LineView]
+) -> None:
     subtotal = sum((line.amount for line in lines), ZERO)
     if subtotal != invoice.subtotal or invoice.total != invoice.subtotal + invoice.tax:
         report.problems.append("the lines do not add up to the invoice")

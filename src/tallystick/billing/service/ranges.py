@@ -12,7 +12,7 @@ from tallystick.billing.service.collect import fill, range_bill
 from tallystick.billing.service.renewal import Order, advance, next_drafts, store
 from tallystick.invoicing.domain.assemble import assemble
 from tallystick.invoicing.domain.draft import InvoiceDraft
-from tallystick.invoicing.domain.stored import InvoiceRef
+from tallystick.invoicing.service import InvoiceRef
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Conflict, Invalid
 from tallystick.metering import queries as metering
@@ -38,7 +38,13 @@ class Range:
 
 
 async def bill_range(
-    session: Session, actor: Actor, account: Account, wanted: Range, *, now: datetime, new_id: Callable[[], UUID]
+    session: Session,
+    actor: Actor,
+    account: Account,
+    wanted: Range,
+    *,
+    now: datetime,
+    new_id: Callable[[], UUID],
 ) -> list[InvoiceRef]:
     """Bills what is unbilled in the range: closed periods whole, the open one up to the range's end or now, whichever is first.
 
@@ -64,14 +70,18 @@ async def bill_range(
     return refs
 
 
-async def _refuse_gap(session: ReadSession, book: Book, account: Account, start: datetime, to_batch: int) -> None:
+async def _refuse_gap(
+    session: ReadSession, book: Book, account: Account, start: datetime, to_batch: int
+) -> None:
     """A range may not jump over something that is still to be billed."""
     before = range_bill(book, book.accounts[account.no], start)
     await fill(session, book, [before], to_batch)
     drafts = [each for own in before.inputs if (each := assemble(own)) is not None]
     if drafts:
         first = min(each.period_start for each in drafts)
-        raise UnbilledBefore(details={"unbilled_from": first, "period_start": "must not lie after unbilled_from"})
+        raise UnbilledBefore(
+            details={"unbilled_from": first, "period_start": "must not lie after unbilled_from"}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,7 @@ class Preview:
 
 async def preview_next(session: ReadSession, account: Account) -> Preview:
     """The next bill with the usage so far. Writes nothing: equal to what the run will do if nothing more happens."""
-    bill, drafts = await next_drafts(session, account.no, Shelf(), await metering.sealed_to(session))
+    bill, drafts = await next_drafts(session, account.no, Shelf(), metering.ALL_BATCHES)
     return Preview(bill.instant if bill else None, drafts)
 
 
@@ -93,7 +103,5 @@ async def preview_range(session: ReadSession, account: Account, wanted: Range, *
     end = min(wanted.end, now)
     book = await read_book(session, [account.no], Shelf())
     bill = range_bill(book, book.accounts[account.no], end)
-    await fill(session, book, [bill], await metering.sealed_to(session))
+    await fill(session, book, [bill], metering.ALL_BATCHES)
     return Preview(end, [each for own in bill.inputs if (each := assemble(own)) is not None])
-
-

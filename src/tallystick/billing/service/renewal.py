@@ -12,18 +12,18 @@ from datetime import datetime
 from uuid import UUID
 
 from tallystick.accounts import repository as accounts
-from tallystick.billing.service.book import Book, Shelf, delays_of, read_book
+from tallystick.billing.service.book import Book, Shelf, read_book
 from tallystick.billing.service.collect import Bill, due_bill, fill, usage_month
 from tallystick.invoicing import service as invoicing
 from tallystick.invoicing.domain.assemble import assemble
 from tallystick.invoicing.domain.draft import InvoiceDraft, Status
-from tallystick.invoicing.domain.stored import InvoiceRef
+from tallystick.invoicing.service import InvoiceRef
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Refusal
-from tallystick.kernel.period import close_instant
+from tallystick.kernel.period import close_instant, next_due
 from tallystick.platform.db import ReadSession, Session
 from tallystick.subscriptions import repository as subscriptions
-from tallystick.subscriptions.domain import Advance, advanced
+from tallystick.subscriptions.domain import Advance
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ async def bill_accounts(session: Session, account_nos: Sequence[int], order: Ord
     remaining = list(account_nos)
     while remaining:
         book = await read_book(session, remaining, shelf)
-        bills = [bill for no in remaining if (bill := due_bill(book, book.accounts[no], order.as_of)) is not None]
+        bills = [
+            bill for no in remaining if (bill := due_bill(book, book.accounts[no], order.as_of)) is not None
+        ]
         if not bills:
             break
         await fill(session, book, bills, order.to_batch)
@@ -95,7 +97,9 @@ def draft(bills: Sequence[Bill]) -> tuple[list[tuple[Bill, list[InvoiceDraft]]],
     return done, failures
 
 
-async def next_drafts(session: ReadSession, account_no: int, shelf: Shelf, to_batch: int) -> tuple[Bill | None, list[InvoiceDraft]]:
+async def next_drafts(
+    session: ReadSession, account_no: int, shelf: Shelf, to_batch: int
+) -> tuple[Bill | None, list[InvoiceDraft]]:
     """The account's next bill as it stands now, through the same collecting and assembling as the run; nothing is written."""
     book = await read_book(session, [account_no], shelf)
     bill = due_bill(book, book.accounts[account_no], None)
@@ -146,15 +150,8 @@ def _moved(book: Book, bill: Bill, moves: list[Advance]) -> list[datetime | None
         if covered is None:
             nexts.append(subscription.next_billing_at)
             continue
-        move = advanced(
-            subscription,
-            book.shelf.versions[subscription.plan_version_id],
-            book.schedule(subscription),
-            delays_of(book.shelf.entities[subscription.entity_id]),
-            billed_to=covered.fees,
-            usage_billed_to=covered.usage,
-            now=bill.instant,
-        )
-        moves.append(move)
-        nexts.append(move.next_billing_at)
+        following = next_due(book.schedule(subscription), covered, book.terms(subscription))
+        at = following.instant if following else None
+        moves.append(Advance(subscription.id, covered.fees, covered.usage, at))
+        nexts.append(at)
     return nexts

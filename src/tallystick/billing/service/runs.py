@@ -27,6 +27,9 @@ log = structlog.get_logger("billing")
 PAGE = 400
 """Accounts billed in one transaction: large enough to make its statements worth their price, small enough to hold locks briefly."""
 
+PATIENCE = 10.0
+"""Seconds a run waits for events that are being written when it starts."""
+
 Progress = Callable[[Run], None]
 
 
@@ -39,10 +42,14 @@ async def request_run(
     """
     if as_of > now:
         raise Invalid.field("as_of", "must not lie in the future; preview shows what will be billed")
-    await repository.insert_run(session, run_id, account.no if account else None, as_of, actor.principal, actor.request_id)
+    await repository.insert_run(
+        session, run_id, account.no if account else None, as_of, actor.principal, actor.request_id
+    )
     if account is not None:
         await repository.unpark(session, account.no)
-    await audit.record(session, actor, "billing_run.requested", "billing_run", str(run_id), None, {"as_of": as_of})
+    await audit.record(
+        session, actor, "billing_run.requested", "billing_run", str(run_id), None, {"as_of": as_of}
+    )
     return await find_run(session, run_id)
 
 
@@ -54,7 +61,9 @@ async def find_run(session: ReadSession, run_id: UUID) -> Run:
     return run
 
 
-async def claim_and_execute(database: Database, *, now: Callable[[], datetime], new_id: Callable[[], UUID]) -> bool:
+async def claim_and_execute(
+    database: Database, *, now: Callable[[], datetime], new_id: Callable[[], UUID]
+) -> bool:
     """Takes one waiting run (or one whose claimer died) and carries it out; False where none waits."""
     async with database.write() as session:
         run = await repository.claim_run(session)
@@ -65,14 +74,21 @@ async def claim_and_execute(database: Database, *, now: Callable[[], datetime], 
 
 
 async def execute(
-    database: Database, run: Run, *, now: Callable[[], datetime], new_id: Callable[[], UUID], progress: Progress | None = None
+    database: Database,
+    run: Run,
+    *,
+    now: Callable[[], datetime],
+    new_id: Callable[[], UUID],
+    progress: Progress | None = None,
 ) -> Run:
     """Carries a run out, page after page, to its end. Safe to repeat at any point."""
     shelf = Shelf()
     try:
-        to_batch = await metering.seal(database)
+        to_batch = await metering.seal(database, patience=PATIENCE)
         async with database.write() as session:
-            await repository.begin_run(session, run.id, await queries.due_count(session, run.as_of, run.account_no))
+            await repository.begin_run(
+                session, run.id, await queries.due_count(session, run.as_of, run.account_no)
+            )
         while True:
             run, worked = await _page(database, run, shelf, to_batch, now(), new_id)
             if progress is not None:
@@ -109,7 +125,9 @@ async def _page(
     async def _bill(session: Session, nos: list[int], own: Order) -> tuple[Run, bool]:
         outcome = await bill_accounts(session, nos, own, shelf) if nos else Outcome()
         if outcome.failures:
-            await repository.park(session, [(each.account_no, run.id, each.code, each.reason) for each in outcome.failures])
+            await repository.park(
+                session, [(each.account_no, run.id, each.code, each.reason) for each in outcome.failures]
+            )
         await repository.count(session, run.id, len(nos), len(outcome.invoices), len(outcome.failures))
         done = run.account_no is not None or not nos
         return await find_run(session, run.id), not done

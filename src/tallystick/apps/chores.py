@@ -1,0 +1,54 @@
+"""What the background process does, step by step."""
+
+from tallystick.apps.background import Step
+from tallystick.audit import service as audit
+from tallystick.audit.service import Mark
+from tallystick.billing.service import clocks, runs
+from tallystick.metering import service as metering
+from tallystick.platform import repository as platform
+from tallystick.platform.db import Database
+from tallystick.platform.edge import new_uuid, system_now
+from tallystick.platform.keys import load_key
+from tallystick.platform.settings import Settings
+
+AUDIT_KEY = "audit"
+
+
+def all_chores(database: Database, settings: Settings) -> list[tuple[str, Step, float]]:
+    """Name, step, and pause in seconds while there is nothing to do."""
+
+    async def seal_batches() -> bool:
+        await metering.seal(database)
+        return False
+
+    async def billing_runs() -> bool:
+        return await runs.claim_and_execute(database, now=system_now, new_id=new_uuid)
+
+    async def test_clocks() -> bool:
+        return await clocks.walk_one(database, new_uuid)
+
+    async def forget_keys() -> bool:
+        async with database.write() as session:
+            await platform.purge_idempotency(session, settings.idempotency_days)
+        return False
+
+    return [
+        ("seal-batches", seal_batches, 0.2),
+        ("seal-audit", _audit_sealer(database, settings), 0.25),
+        ("billing-runs", billing_runs, 0.25),
+        ("test-clocks", test_clocks, 0.25),
+        ("forget-idempotency-keys", forget_keys, 3600.0),
+    ]
+
+
+def _audit_sealer(database: Database, settings: Settings) -> Step:
+    key = load_key(settings.data_dir / "keys", AUDIT_KEY, make=settings.environment == "development")
+    folder = settings.data_dir / "audit"
+    before: Mark | None = None
+
+    async def step() -> bool:
+        nonlocal before
+        before, _ = await audit.advance(database, before, key, folder, system_now())
+        return False
+
+    return step

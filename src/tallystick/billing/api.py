@@ -1,0 +1,272 @@
+"""Billing over HTTP: current usage, runs, range invoices, previews, explanations, verdicts, clocks, closing an account."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Path, Query, Request
+from starlette.responses import PlainTextResponse, Response
+
+from tallystick.accounts import queries as accounts
+from tallystick.accounts.domain import Account
+from tallystick.billing import queries
+from tallystick.billing.schemas import (
+    AdvanceIn,
+    ClockOut,
+    EventOut,
+    ExplanationOut,
+    PeriodOut,
+    PeriodsIn,
+    PreviewIn,
+    PreviewOut,
+    RangeIn,
+    RunIn,
+    RunOut,
+    UsageOut,
+)
+from tallystick.billing.service import clocks, closing, current, explaining, ranges, runs, verdicts
+from tallystick.billing.service.ranges import Preview, Range
+from tallystick.billing.views import clock_view, draft_view, period_view, run_view
+from tallystick.invoicing import queries as invoices
+from tallystick.invoicing.queries import InvoiceView
+from tallystick.invoicing.schemas import InvoiceOut, invoice_out
+from tallystick.kernel.actor import Actor
+from tallystick.kernel.errors import Invalid, NotFound
+from tallystick.kernel.pagination import Page
+from tallystick.kernel.period import Alignment, Cycle, Schedule
+from tallystick.kernel.proration import Basis, schedule_preview
+from tallystick.metering import service as metering
+from tallystick.platform.db import ReadSession
+from tallystick.platform.edge import new_uuid, system_now
+from tallystick.platform.http.envelope import Envelope, Listing, created, listing, ok
+from tallystick.platform.http.errors import responses
+from tallystick.platform.http.fields import Limit
+from tallystick.platform.http.routes import Reading, Writing, allow, database, own_transaction, router
+
+part = router("billing")
+routers: list[tuple[Any, list[str]]] = [(part, ["/v1"])]
+PATIENCE = 2.0
+"""Seconds a bill waits for events that are being written at this moment."""
+
+INLINE_STOPS = 24
+"""Stops of a test clock made within the request; a longer way goes on in the background."""
+
+
+async def _account(session: ReadSession, actor: Actor, account_id: str) -> tuple[Account, datetime]:
+    account = await accounts.visible(session, actor, account_id)
+    return account, await accounts.business_now(session, account, system_now())
+
+
+async def _invoice(session: ReadSession, actor: Actor, invoice_id: UUID) -> InvoiceView:
+    found = await invoices.invoice(session, invoice_id)
+    if found is None or (
+        actor.is_customer and (found.account_no != actor.account_no or found.number is None)
+    ):
+        raise NotFound
+    return found
+
+
+@part.get(
+    "/accounts/{account_id}/usage",
+    summary="The current bill: usage of the open periods, by meter and day, priced so far",
+    response_model=Envelope[UsageOut],
+    responses=responses(404),
+)
+async def current_usage(
+    request: Request, account_id: str, session: Reading, actor: Actor = allow("usage:read")
+) -> Response:
+    account, _ = await _account(session, actor, account_id)
+    return ok(request, await current.current_usage(session, account), "Current usage")
+
+
+@part.delete(
+    "/accounts/{account_id}",
+    summary="Close an account: its personal data is erased, its documents are kept",
+    status_code=204,
+    responses=responses(404, 409),
+)
+async def close_account(
+    account_id: str, session: Writing, actor: Actor = allow("accounts:close")
+) -> Response:
+    account, now = await _account(session, actor, account_id)
+    await closing.close_account(session, actor, account, now)
+    return Response(status_code=204)
+
+
+@part.get(
+    "/events/{event_id}",
+    summary="What became of an event: pending, billed on which line, or why not",
+    response_model=Envelope[EventOut],
+    responses=responses(404),
+)
+async def event_fate(
+    request: Request,
+    event_id: Annotated[str, Path(max_length=255)],
+    session: Reading,
+    source: Annotated[str, Query(max_length=255)] = "",
+    actor: Actor = allow("events:read"),
+) -> Response:
+    return ok(request, await verdicts.fate(session, actor, source, event_id), "Event")
+
+
+@part.post(
+    "/invoices",
+    summary="Bill what is unbilled in a range",
+    status_code=201,
+    response_model=Envelope[InvoiceOut],
+    responses=responses(404, 409),
+)
+async def bill_range(
+    request: Request, body: RangeIn, session: Writing, actor: Actor = allow("invoices:write")
+) -> Response:
+    """Closed periods are billed whole, the open one up to `period_end` or now; its close later bills the difference."""
+    await metering.seal(database(request), patience=PATIENCE)
+    account, now = await _account(session, actor, body.account_id)
+    refs = await ranges.bill_range(
+        session, actor, account, Range(body.period_start, body.period_end), now=now, new_id=new_uuid
+    )
+    first = await invoices.invoice(session, refs[0].id)
+    assert first is not None, "just stored"
+    shown = await invoice_out(session, first)
+    return created(request, shown, f"{len(refs)} invoices created" if len(refs) > 1 else "Invoice created")
+
+
+@part.post(
+    "/invoices/preview",
+    summary="The next invoice as it stands, or what a range would give; nothing is written",
+    response_model=Envelope[PreviewOut],
+    responses=responses(404, 409),
+)
+async def preview(
+    request: Request, body: PreviewIn, session: Writing, actor: Actor = allow("invoices:read")
+) -> Response:
+    account, now = await _account(session, actor, body.account_id)
+    if body.period_start is None and body.period_end is None:
+        found: Preview = await ranges.preview_next(session, account)
+    elif body.period_start is None or body.period_end is None:
+        raise Invalid.field("period_end", "goes together with period_start")
+    else:
+        found = await ranges.preview_range(
+            session, account, Range(body.period_start, body.period_end), now=now
+        )
+    data = {
+        "account_id": account.id,
+        "due_at": found.due_at,
+        "invoices": [draft_view(each) for each in found.drafts],
+    }
+    return ok(request, data, "Preview")
+
+
+@part.get(
+    "/invoices/{invoice_id}/explain",
+    summary="Why each line costs what it costs, as data or (`format=text`) as sentences to check by hand",
+    response_model=Envelope[ExplanationOut],
+    responses=responses(404),
+)
+async def explain(
+    request: Request,
+    invoice_id: UUID,
+    session: Reading,
+    format: Annotated[str, Query(pattern="^(json|text)$")] = "json",
+    actor: Actor = allow("invoices:read"),
+) -> Response:
+    told = await explaining.explain(session, await _invoice(session, actor, invoice_id))
+    if format == "text":
+        return PlainTextResponse(explaining.as_text(told))
+    return ok(request, told, "Explanation")
+
+
+@part.get(
+    "/invoices/{invoice_id}/verify",
+    summary="Compute an invoice again from its events and frozen inputs",
+    response_model=Envelope[dict[str, Any]],
+    responses=responses(404),
+)
+async def verify(
+    request: Request, invoice_id: UUID, session: Reading, actor: Actor = allow("invoices:read")
+) -> Response:
+    report = await explaining.verify(session, await _invoice(session, actor, invoice_id))
+    return ok(
+        request, explaining.verification_view(report), "Verified" if report.agrees else "Differences found"
+    )
+
+
+@part.post(
+    "/billing-runs",
+    summary="Bill everything that is due",
+    status_code=202,
+    response_model=Envelope[RunOut],
+    responses=responses(404),
+)
+async def request_run(
+    request: Request, body: RunIn, session: Writing, actor: Actor = allow("runs:write")
+) -> Response:
+    """Accepted for later; `GET /v1/billing-runs/{id}` shows the progress."""
+    account, now = None, system_now()
+    if body.account_id is not None:
+        account, now = await _account(session, actor, body.account_id)
+    run = await runs.request_run(
+        session, actor, run_id=new_uuid(), as_of=body.as_of or now, now=now, account=account
+    )
+    return ok(request, run_view(run), "Billing run accepted", status=202)
+
+
+@part.get("/billing-runs", summary="Billing runs, the newest first", response_model=Listing[RunOut])
+async def list_runs(
+    request: Request,
+    session: Reading,
+    limit: Limit = 50,
+    cursor: str | None = None,
+    actor: Actor = allow("runs:read"),
+) -> Response:
+    page = await queries.runs(session, limit, cursor)
+    return listing(request, Page([run_view(run) for run in page.rows], page.next_cursor))
+
+
+@part.get(
+    "/billing-runs/{run_id}",
+    summary="A run and how far it is",
+    response_model=Envelope[RunOut],
+    responses=responses(404),
+)
+async def show_run(
+    request: Request, run_id: UUID, session: Reading, actor: Actor = allow("runs:read")
+) -> Response:
+    return ok(request, run_view(await runs.find_run(session, run_id)), "Billing run")
+
+
+@part.post(
+    "/test-clocks/{clock_id}/advance",
+    summary="Move a test clock: everything due until then happens in order",
+    response_model=Envelope[ClockOut],
+    responses={
+        202: {"model": Envelope[ClockOut], "description": "On its way; GET shows when it is ready"},
+        **responses(404, 409),
+    },
+)
+@own_transaction
+async def advance_clock(
+    request: Request, clock_id: UUID, body: AdvanceIn, actor: Actor = allow("clocks:write")
+) -> Response:
+    """200 with status `ready` where the way is short, 202 with `advancing` where it goes on in the background."""
+    async with database(request).write() as session:
+        await clocks.request_advance(session, actor, clock_id, body.to)
+    clock = await clocks.walk(database(request), clock_id, new_uuid, stops=INLINE_STOPS)
+    return ok(request, clock_view(clock), "Test clock", status=200 if clock.status == "ready" else 202)
+
+
+@part.post(
+    "/periods/preview",
+    summary="The periods of a schedule with their fractions, as billing will cut them",
+    response_model=Envelope[list[PeriodOut]],
+)
+async def preview_periods(
+    request: Request, body: PeriodsIn, actor: Actor = allow("rating:estimate")
+) -> Response:
+    schedule = Schedule(
+        body.anchor, Cycle(body.cycle), Alignment(body.alignment), body.timezone, body.billing_day
+    )
+    found = schedule_preview(
+        schedule, body.start or body.anchor, body.end, body.count, basis=Basis(body.basis)
+    )
+    return ok(request, [period_view(each) for each in found], "Periods")

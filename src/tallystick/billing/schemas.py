@@ -1,0 +1,160 @@
+"""What billing takes and shows over HTTP."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tallystick.platform.http.fields import Body, DecimalOut, Instant, Name
+
+
+class RangeIn(Body):
+    """An invoice for what is unbilled in `[period_start, period_end)`."""
+
+    account_id: Name
+    period_start: Instant
+    period_end: Instant
+
+
+class PreviewIn(Body):
+    """The account's next invoice, or with both instants the one a range would give."""
+
+    account_id: Name
+    period_start: Instant | None = None
+    period_end: Instant | None = None
+
+
+class RunIn(Body):
+    """A billing run. `as_of` defaults to now; `account_id` bills one account and takes it out of parking."""
+
+    as_of: Instant | None = None
+    account_id: Name | None = None
+
+
+class AdvanceIn(Body):
+    """Where a test clock is to go."""
+
+    to: Instant
+
+
+class PeriodsIn(Body):
+    """A schedule whose periods are to be shown."""
+
+    anchor: Instant
+    cycle: Literal["weekly", "monthly", "quarterly", "semiannual", "yearly"]
+    alignment: Literal["anniversary", "calendar"] = "anniversary"
+    timezone: Name = "UTC"
+    billing_day: int | None = Field(default=None, ge=1, le=31)
+    start: Instant | None = None
+    end: Instant | None = None
+    count: int = Field(default=12, ge=1, le=200)
+    basis: Literal["days", "seconds", "thirty_360", "none"] = "days"
+
+
+class Shown(BaseModel):
+    """Base of answers: documented from what the queries return."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class RunOut(Shown):
+    id: str
+    status: Literal["pending", "running", "done", "failed"]
+    phase: str
+    as_of: datetime
+    account_id: str | None
+    accounts_due: int
+    accounts_done: int
+    invoices: int
+    parked: int
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    parked_accounts: list[dict[str, str]]
+
+
+class LineOut(Shown):
+    kind: str
+    description: str
+    quantity: DecimalOut
+    unit: str
+    amount: DecimalOut
+    exact_amount: DecimalOut
+    period_start: datetime
+    period_end: datetime
+    rule: str
+    taxes: list[dict[str, Any]]
+
+
+class DraftOut(Shown):
+    currency: str
+    period_start: datetime
+    period_end: datetime
+    subtotal: DecimalOut
+    tax: DecimalOut
+    total: DecimalOut
+    lines: list[LineOut]
+    taxes: list[dict[str, Any]]
+
+
+class PreviewOut(Shown):
+    account_id: str
+    due_at: datetime | None
+    invoices: list[DraftOut]
+
+
+class ExplanationOut(Shown):
+    invoice_id: str
+    number: str | None
+    currency: str
+    subtotal: DecimalOut
+    tax: DecimalOut
+    total: DecimalOut
+    lines: list[dict[str, Any]]
+    text: list[str]
+
+
+class UsageOut(Shown):
+    account_id: str
+    currency: str
+    subtotal: DecimalOut
+    periods: list[dict[str, Any]]
+
+
+class ClockOut(Shown):
+    id: str
+    name: str
+    frozen_time: datetime
+    status: Literal["ready", "advancing", "failed"]
+    target: datetime | None
+    error: str | None
+
+
+class EventOut(Shown):
+    id: str
+    source: str
+    account_id: str
+    meter: str
+    occurred_at: datetime
+    quantity: DecimalOut
+    unit_price: DecimalOut | None
+    properties: dict[str, Any]
+    received_at: datetime
+    state: Literal["pending", "billed", "void", "unpriced", "late"]
+    reason: str
+    invoice_id: str | None
+    invoice_number: str | None
+    line: int | None
+
+
+class PeriodOut(Shown):
+    index: int
+    start: datetime
+    end: datetime
+    whole_start: datetime
+    whole_end: datetime
+    used: int
+    whole: int
+    fraction: str
+    closes_at: datetime
