@@ -1,5 +1,6 @@
 """Reading users and keys."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -98,3 +99,32 @@ async def has_admin(session: ReadSession) -> bool:
     return bool(
         await session.fetchval("SELECT EXISTS (SELECT FROM users WHERE role = 'admin' AND status = 'active')")
     )
+
+
+async def first_admin(session: ReadSession) -> User | None:
+    """The admin who was there first."""
+    record = await session.fetchrow(
+        f"""
+        SELECT {_USER} FROM users u JOIN user_profiles p ON p.user_id = u.id
+        WHERE u.role = 'admin' AND u.status = 'active' ORDER BY u.id LIMIT 1
+        """  # noqa: S608
+    )
+    return User(**record) if record else None
+
+
+async def active(session: ReadSession, email: str) -> User | None:
+    """The user of an address who may sign in."""
+    found = await by_email(session, email)
+    return found[0] if found is not None and found[0].status == "active" else None
+
+
+async def users_of_accounts(session: ReadSession, account_nos: Iterable[int]) -> dict[int, int]:
+    """The first active user of each account; accounts that nobody signs in to are left out."""
+    records = await session.fetch(
+        """
+        SELECT account_no, min(id) AS id FROM users
+        WHERE account_no = ANY($1::bigint[]) AND status = 'active' GROUP BY account_no
+        """,
+        list(account_nos),
+    )
+    return {record["account_no"]: record["id"] for record in records}

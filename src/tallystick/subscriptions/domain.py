@@ -76,6 +76,7 @@ class PlanBrief:
     """The plan beside a subscription."""
 
     id: int
+    code: str
     name: str
     features: Any
     version: int

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from tallystick.accounts import queries as accounts
 from tallystick.accounts.queries import rezoned_accounts, uuid_position
+from tallystick.catalog import queries as catalog
+from tallystick.catalog.domain import PlanVersion
+from tallystick.identity import queries as identity
 from tallystick.kernel.errors import NotFound
 from tallystick.kernel.pagination import Page, decode_cursor, encode_cursor
 from tallystick.platform.db import ReadSession, Record
-from tallystick.subscriptions.domain import Subscription
+from tallystick.subscriptions.domain import PlanBrief, Subscription, SubscriptionView, period_now, status_at
 
 SUBSCRIPTION = """s.id, s.account_no, s.entity_id, s.plan_version_id, s.quantity, s.currency, s.started_at, s.trial_end, s.anchor,
     s.timezone, s.zone_changes_seen, s.ended_at, s.canceled_at, s.billed_to, s.usage_billed_to, s.next_billing_at, s.revision,
@@ -106,3 +110,51 @@ async def earliest_due(session: ReadSession, nos: Iterable[int]) -> datetime | N
         "SELECT min(next_billing_at) FROM subscriptions WHERE account_no = ANY($1::bigint[])", list(nos)
     )
     return found
+
+
+async def views(
+    session: ReadSession, found: Sequence[Subscription], system_now: datetime
+) -> list[SubscriptionView]:
+    """Subscriptions as the API shows them, each at its account's present: a constant number of statements."""
+    if not found:
+        return []
+    known = await accounts.by_nos(session, {each.account_no for each in found})
+    times = await accounts.business_nows(session, known.values(), system_now)
+    plans = await catalog.plan_versions(session, {each.plan_version_id for each in found})
+    users = await identity.users_of_accounts(session, known)
+    return [
+        _view(
+            each,
+            plans[each.plan_version_id],
+            known[each.account_no].id,
+            users.get(each.account_no),
+            times[each.account_no],
+        )
+        for each in found
+    ]
+
+
+def _view(
+    subscription: Subscription, plan: PlanVersion, account_id: str, user_id: int | None, now: datetime
+) -> SubscriptionView:
+    period = period_now(subscription, plan, now)
+    return SubscriptionView(
+        id=subscription.id,
+        account_id=account_id,
+        user_id=user_id,
+        plan_id=plan.plan_id,
+        status=status_at(subscription, now),
+        quantity=subscription.quantity,
+        currency=subscription.currency,
+        start_date=subscription.started_at,
+        trial_end=subscription.trial_end,
+        end_date=subscription.ended_at,
+        canceled_at=subscription.canceled_at,
+        current_period_start=period.start,
+        current_period_end=period.end,
+        next_billing_at=subscription.next_billing_at,
+        plan=PlanBrief(plan.plan_id, plan.code, plan.name, plan.features, plan.version),
+        revision=subscription.revision,
+        created_at=subscription.created_at,
+        updated_at=subscription.updated_at,
+    )
