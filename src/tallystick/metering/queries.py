@@ -257,6 +257,30 @@ def _stored(row: Record) -> StoredEvent:
     )
 
 
+ALL_BATCHES = 2**62
+"""`to_batch` of a view that shows what is committed now, sealed or not. Never on a document: what it counts is not fixed."""
+
+
+async def by_day(
+    session: ReadSession, account_no: int, start: datetime, end: datetime, timezone: str
+) -> list[tuple[int, Decimal | None, date, Decimal, int]]:
+    """(meter_id, unit_price, local date, quantity, events) of an account's events, voids left out; days in `timezone`.
+
+    The covering index gives the account's range; quantities are sums, whatever the meter's aggregation.
+    """
+    rows = await session.fetch(
+        """
+        SELECT u.meter_id, u.unit_price, (u.occurred_at AT TIME ZONE $4)::date AS day, sum(u.quantity) AS quantity, count(*) AS events
+        FROM usage_events u
+        WHERE u.account_no = $1 AND u.occurred_at >= $2 AND u.occurred_at < $3
+          AND NOT EXISTS (SELECT FROM event_voids x WHERE x.key = u.key)
+        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        """,
+        account_no, start, end, timezone,
+    )  # fmt: skip
+    return [tuple(row) for row in rows]
+
+
 async def sealed_to(session: ReadSession) -> int:
     """The batch up to which nothing can appear any more: the `to_batch` of a bill (primary key)."""
     value: int = await session.fetchval("SELECT sealed_to FROM metering_seal WHERE id = 1")

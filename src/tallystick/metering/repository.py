@@ -11,17 +11,17 @@ _INGEST = """
 WITH started AS MATERIALIZED (SELECT pg_current_xact_id() AS xid),
 batch AS (
     INSERT INTO ingest_batches (id, xid, received, principals, request_id)
-    SELECT nextval('ingest_batch_ids'), started.xid::text::bigint, $13, $14, $15 FROM started
+    SELECT nextval('ingest_batch_ids'), started.xid::text::bigint, cardinality($1::uuid[]), $12, $13 FROM started
     RETURNING id
 ),
 sent AS MATERIALIZED (
-    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
-                         $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::int[])
-    AS n (key, account_no, meter_id, occurred_at, quantity, unit_price, properties, c_hi, c_lo, source, event_id, position)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::text[],
+                         $8::text[], $9::text[], $10::text[], $11::text[]) WITH ORDINALITY
+    AS n (key, account_no, meter_id, occurred_at, c_hi, c_lo, event_id, quantity, unit_price, properties, source, position)
 ),
 fresh AS (
     INSERT INTO event_keys (key, account_no, occurred_at, meter_id)
-    SELECT key, account_no, occurred_at, meter_id FROM sent
+    SELECT key, account_no, occurred_at, meter_id FROM sent ORDER BY key
     ON CONFLICT (key) DO NOTHING
     RETURNING key
 ),
@@ -29,27 +29,29 @@ written AS (
     INSERT INTO usage_events (account_no, occurred_at, batch_id, c_hi, c_lo, key, meter_id, position, quantity, unit_price,
                               source, event_id, properties)
     SELECT sent.account_no, sent.occurred_at, batch.id, sent.c_hi, sent.c_lo, sent.key, sent.meter_id, sent.position,
-           sent.quantity::numeric, nullif(sent.unit_price, '')::numeric, sent.source, sent.event_id,
+           coalesce(sent.quantity, '1')::numeric, nullif(sent.unit_price, '')::numeric, coalesce(sent.source, $14), sent.event_id,
            nullif(sent.properties, '')::jsonb
     FROM batch, sent JOIN fresh USING (key)
     RETURNING 1
 )
 SELECT batch.id,
-       CASE WHEN (SELECT count(*) FROM fresh) < cardinality($1)
+       CASE WHEN (SELECT count(*) FROM fresh) < cardinality($1::uuid[])
             THEN ARRAY(SELECT sent.key FROM sent WHERE sent.key NOT IN (SELECT key FROM fresh)) END AS taken
 FROM batch
 """
 
 
 async def insert_events(
-    session: Session, columns: Sequence[Sequence[Any]], principals: list[str], request_id: str
+    session: Session, columns: Sequence[Sequence[Any]], principals: list[str], request_id: str, source: str
 ) -> Record:
     """Batch row, keys and events in one statement: the batch's id, and the keys that were taken already (None when none was).
 
-    The xid is assigned before `nextval`: the sealer's proof rests on it. Keys must come sorted and without repeats: sorted, so that
-    two batches with common keys wait for each other in one order and never deadlock. Index: the primary keys of `event_keys`.
+    `columns` as `sent` names them. The last four may be empty where all events have the default: quantity 1, no price, no
+    properties, `source`; what is not sent is not encoded. The xid is assigned before `nextval`: the sealer's proof rests on it. Keys
+    are inserted in their order, so that two batches with common keys wait for each other in one order and never deadlock; none may
+    stand twice. Index: the primary keys of `event_keys`.
     """
-    row = await session.fetchrow(_INGEST, *columns, len(columns[0]), principals, request_id)
+    row = await session.fetchrow(_INGEST, *columns, principals, request_id, source)
     assert row is not None, "the batch row is always written"
     return row
 

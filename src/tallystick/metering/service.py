@@ -9,6 +9,7 @@ import asyncpg
 from asyncpg.pgproto.pgproto import UUID as FastUUID
 
 from tallystick.accounts import queries as accounts
+from tallystick.audit import service as audit
 from tallystick.catalog import queries as catalog
 from tallystick.kernel.actor import Actor
 from tallystick.metering import memory, queries, repository
@@ -44,10 +45,11 @@ async def ingest(
     One statement writes; one more compares, only where identities were taken; one looks up accounts, only where they are not known.
     """
     found = admit(events, await directory(database, actor, events), Rules(now, backfill, late_limit))
-    rows = [row for row in found if isinstance(row, Admitted)]
-    if not rows:
-        return [verdict for verdict in found if isinstance(verdict, Verdict)]
-    written = iter(await write(database, rows, [actor.principal], request_id))
+    rows = [row for row in found if type(row) is Admitted]
+    verdicts = await write(database, rows, [actor.principal], request_id) if rows else []
+    if len(rows) == len(found):
+        return verdicts
+    written = iter(verdicts)
     return [row if isinstance(row, Verdict) else next(written) for row in found]
 
 
@@ -135,44 +137,47 @@ async def write(
 async def _write(
     session: Session, rows: Sequence[Admitted], principals: list[str], request_id: str
 ) -> list[Verdict]:
-    positions: dict[bytes, int] = {}
-    for position, row in enumerate(rows):
-        positions.setdefault(row.key, position)
-    order = sorted(positions)
-    fresh = [rows[positions[key]] for key in order]
-    result = await repository.insert_events(
-        session, _columns(fresh, [positions[key] for key in order]), principals, request_id
-    )
+    firsts: dict[bytes, Admitted] = {}
+    for row in rows:
+        firsts.setdefault(row.key, row)
+    fresh = list(firsts.values())
+    columns, source = event_columns(fresh)
+    result = await repository.insert_events(session, columns, principals, request_id, source)
     taken = {key.bytes for key in result["taken"] or ()}
     if not taken and len(fresh) == len(rows):
         return [ACCEPTED] * len(rows)
     stored = await queries.stored(session, list(taken)) if taken else {}
-    verdicts = []
-    for position, row in enumerate(rows):
-        first = positions[row.key]
-        if row.key in taken:
-            verdicts.append(compare(row, stored[row.key]))
-        else:
-            verdicts.append(ACCEPTED if position == first else compare(row, rows[first]))
-    return verdicts
+    return [_outcome(row, firsts[row.key], stored.get(row.key)) for row in rows]
 
 
-def _columns(rows: Sequence[Admitted], positions: list[int]) -> list[Sequence[object]]:
-    high, low = halves(row.digest for row in rows)
-    return [
+def _outcome(row: Admitted, first: Admitted, stored: StoredEvent | None) -> Verdict:
+    if stored is not None:
+        return compare(row, stored)
+    return ACCEPTED if row is first else compare(row, first)
+
+
+def event_columns(rows: Sequence[Admitted]) -> tuple[list[Sequence[object]], str]:
+    """The rows as `repository.insert_events` takes them, and their common source where there is one."""
+    high, low = halves([row.digest for row in rows])
+    sources = {row.sent.source or "" for row in rows}
+    columns: list[Sequence[object]] = [
         [FastUUID(row.key) for row in rows],
         [row.account_no for row in rows],
         [row.meter_id for row in rows],
         [row.occurred_at for row in rows],
-        [row.quantity for row in rows],
-        [row.unit_price for row in rows],
-        [row.properties for row in rows],
         high,
         low,
-        [row.sent.source or "" for row in rows],
         [row.sent.id for row in rows],
-        positions,
+        _unless_all([row.quantity for row in rows], "1"),
+        _unless_all([row.unit_price for row in rows], ""),
+        _unless_all([row.properties for row in rows], ""),
+        [] if len(sources) == 1 else [row.sent.source or "" for row in rows],
     ]
+    return columns, sources.pop()
+
+
+def _unless_all(values: list[str], default: str) -> list[str]:
+    return [] if values.count(default) == len(values) else values
 
 
 async def _prepare_months(database: Database, rows: Sequence[Admitted]) -> None:
@@ -236,7 +241,17 @@ async def void(
         reason=reason,
         voided_at=now,
     )
-    return batch is not None
+    if batch is None:
+        return False
+    await audit.record(
+        session,
+        actor,
+        "event.voided",
+        "event",
+        f"{event.source}/{event.id}",
+        after={"batch": batch, "account_no": event.account_no, "quantity": event.quantity, "reason": reason},
+    )
+    return True
 
 
 __all__ = ["ingest", "ingest_one", "prepare_months", "seal", "void", "write"]

@@ -100,37 +100,39 @@ class Rules:
     backfill: bool = False
     late_limit: timedelta = LATE_LIMIT
 
+    def window(self, now: datetime) -> tuple[datetime, datetime]:
+        """The first and the last instant at which an event may have occurred, seen at `now`."""
+        first = EARLIEST if self.backfill else max(EARLIEST, now - self.late_limit)
+        return first, now + AHEAD
+
 
 def admit(events: Sequence[IncomingEvent], directory: Directory, rules: Rules) -> list[Admitted | Verdict]:
     """For each event its row, or the verdict that refuses it, in the order given."""
-    return [_admit(event, directory, rules) for event in events]
+    window = rules.window(rules.now)
+    return [_admit(event, directory, rules, window) for event in events]
 
 
-def _admit(event: IncomingEvent, directory: Directory, rules: Rules) -> Admitted | Verdict:
+def _admit(
+    event: IncomingEvent, directory: Directory, rules: Rules, window: tuple[datetime, datetime]
+) -> Admitted | Verdict:
     account = _account(event, directory)
     if isinstance(account, Verdict):
         return account
     meter = directory.meters.get(event.meter)
     if meter is None:
         return UNKNOWN_METER
-    now = account.frozen_time or rules.now
+    now = rules.now
+    if account.frozen_time is not None:
+        now = account.frozen_time
+        window = rules.window(now)
     occurred_at = event.occurred_at
     if occurred_at is None:
         occurred_at = now
-    else:
-        if occurred_at.tzinfo is not UTC:
-            if occurred_at.tzinfo is None:
-                return NO_OFFSET
-            try:
-                occurred_at = occurred_at.astimezone(UTC)
-            except OverflowError:
-                return TOO_EARLY if occurred_at.year == 1 else FUTURE
-        if occurred_at > now + AHEAD:
-            return FUTURE
-        if occurred_at < now - rules.late_limit and not rules.backfill:
-            return TOO_LATE
-        if occurred_at < EARLIEST:
-            return TOO_EARLY
+    elif occurred_at.tzinfo is not UTC or not window[0] <= occurred_at <= window[1]:
+        settled = _settle(occurred_at, window)
+        if isinstance(settled, Verdict):
+            return settled
+        occurred_at = settled
     quantity = _spelled(event.quantity, "1", MAX_QUANTITY)
     if quantity is None:
         return BAD_QUANTITY
@@ -141,12 +143,27 @@ def _admit(event: IncomingEvent, directory: Directory, rules: Rules) -> Admitted
         problem = _missing_field(event, meter)
         if problem is not None:
             return problem
-    key = event_key(event.source or "", event.id)
     properties = properties_text(event.properties) if event.properties else ""
     if len(properties) > MAX_PROPERTIES_TEXT:
         return BAD_PROPERTIES
+    key = event_key(event.source or "", event.id)
     digest = content_digest(key, account.no, meter.id, occurred_at, quantity, price, properties)
     return Admitted(key, account.no, meter.id, occurred_at, quantity, price, properties, digest, event)
+
+
+def _settle(occurred_at: datetime, window: tuple[datetime, datetime]) -> datetime | Verdict:
+    """The instant in UTC, or the verdict on one that has no offset or lies outside the window."""
+    if occurred_at.tzinfo is None:
+        return NO_OFFSET
+    try:
+        utc = occurred_at.astimezone(UTC)
+    except OverflowError:
+        return TOO_EARLY if occurred_at.year == 1 else FUTURE
+    if utc < EARLIEST:
+        return TOO_EARLY
+    if utc < window[0]:
+        return TOO_LATE
+    return FUTURE if utc > window[1] else utc
 
 
 def _account(event: IncomingEvent, directory: Directory) -> MeteredAccount | Verdict:

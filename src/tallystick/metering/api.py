@@ -1,0 +1,236 @@
+"""Events over HTTP (CONTRACT §8)."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Query, Request
+from starlette.responses import Response
+
+from tallystick.accounts import queries as accounts
+from tallystick.accounts import repository as account_locks
+from tallystick.catalog import queries as catalog
+from tallystick.kernel.actor import Actor
+from tallystick.kernel.errors import Conflict, Invalid, NotFound, UnsupportedMedia
+from tallystick.metering import doors, queries, reading, service
+from tallystick.metering.domain.digest import event_key
+from tallystick.metering.domain.events import MAX_TEXT, IncomingEvent, StoredEvent, Verdict
+from tallystick.metering.schemas import AcceptedOut, BatchOut, EventIn, EventOut, VoidIn
+from tallystick.platform.db import ReadSession
+from tallystick.platform.edge import system_now
+from tallystick.platform.http.envelope import Envelope, created, ok
+from tallystick.platform.http.errors import responses
+from tallystick.platform.http.routes import Reading, Writing, allow, database, own_transaction, router
+
+events = router("events")
+routers: list[tuple[APIRouter, list[str]]] = [
+    (events, ["/v1"]),
+    (doors.internal, ["/api/v1", "/api/internal"]),
+]
+NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+
+BilledOn = Callable[[ReadSession, StoredEvent], Awaitable[Mapping[str, Any] | None]]
+"""Tells on which invoice line an event is, or None. Billing knows; the application sets it as `app.state.billed_on`."""
+
+
+class EventConflict(Conflict):
+    code = "event_conflict"
+    sentence = "An event with this source and id exists and differs; send the same fields, or a new id"
+
+
+class EventBilled(Conflict):
+    code = "event_billed"
+    sentence = "The event is on an invoice; void that invoice first, then the event"
+
+
+class NoSuchEvent(NotFound):
+    code = "event_not_found"
+    sentence = "There is no event with this id and source"
+
+
+Backfill = Annotated[
+    bool, Query(description="Lets events older than the late limit in; needs the right events:backfill")
+]
+EventId = Annotated[str, Path(min_length=1, max_length=MAX_TEXT)]
+Source = Annotated[str, Query(max_length=MAX_TEXT)]
+_DUPLICATE: dict[int | str, dict[str, Any]] = {
+    200: {"model": Envelope[AcceptedOut], "description": "A duplicate"}
+}
+_EVENT_SCHEMA = EventIn.model_json_schema()
+
+
+def _takes(content: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": content}}
+
+
+@events.post(
+    "/events",
+    status_code=201,
+    summary="Record one usage event",
+    response_model=Envelope[AcceptedOut],
+    responses={**_DUPLICATE, **responses(409)},
+    openapi_extra=_takes({"application/json": {"schema": _EVENT_SCHEMA}}),
+)
+@own_transaction
+async def record_event(
+    request: Request, backfill: Backfill = False, actor: Actor = allow("events:write")
+) -> Response:
+    """201: on disk. 200: it was already. 409: another event has this source and id. 422: `code` says what is wrong with it."""
+    _kind(request, "application/json")
+    event = reading.read_one(await request.body())
+    verdict, _ = await service.ingest_one(
+        database(request),
+        actor,
+        event,
+        now=system_now(),
+        request_id=actor.request_id,
+        **_rules(request, actor, backfill),
+    )
+    if verdict.status == "conflict":
+        raise EventConflict(details=verdict.details)
+    if verdict.status == "invalid":
+        raise Invalid(code=verdict.reason, details=verdict.details)
+    data = {"id": event.id, "source": event.source or "", "status": verdict.status}
+    answer = created if verdict.status == "accepted" else ok
+    return answer(request, data, "Event recorded")
+
+
+@events.post(
+    "/events/batch",
+    summary="Record up to 10 000 usage events",
+    response_model=Envelope[BatchOut],
+    openapi_extra=_takes(
+        {
+            "application/json": {"schema": {"type": "array", "maxItems": 10_000, "items": _EVENT_SCHEMA}},
+            "application/x-ndjson": {"schema": {"type": "string", "description": "One event a line"}},
+        }
+    ),
+)
+@own_transaction
+async def record_batch(
+    request: Request, backfill: Backfill = False, actor: Actor = allow("events:write")
+) -> Response:
+    """A verdict for each event in order. Accepted ones are on disk whatever the others are; the whole call may be repeated."""
+    kind = _kind(request, "application/json", *NDJSON)
+    body = await request.body()
+    sent = reading.read_lines(body) if kind in NDJSON else reading.read_array(body)
+    readable = [event for event in sent.events if isinstance(event, IncomingEvent)]
+    verdicts = iter(
+        await service.ingest(
+            database(request), actor, readable, now=system_now(), request_id=actor.request_id,
+            **_rules(request, actor, backfill),
+        )
+    )  # fmt: skip
+    outcome = [event if isinstance(event, Verdict) else next(verdicts) for event in sent.events]
+    return ok(request, _batch(sent, outcome), "Events judged")
+
+
+def _batch(sent: reading.Sent, outcome: list[Verdict]) -> dict[str, Any]:
+    counts = dict.fromkeys(("accepted", "duplicate", "conflict", "invalid"), 0)
+    rows: list[dict[str, Any]] = []
+    for place, event, verdict in zip(sent.places, sent.events, outcome, strict=True):
+        counts[verdict.status] += 1
+        row: dict[str, Any] = {
+            sent.place: place,
+            "id": event.id if isinstance(event, IncomingEvent) else None,
+            "status": verdict.status,
+        }
+        if verdict.reason:
+            row["reason"] = verdict.reason
+            row["details"] = verdict.details
+        rows.append(row)
+    return {**counts, "verdicts": rows}
+
+
+def _kind(request: Request, *taken: str) -> str:
+    kind = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
+    if kind not in taken:
+        raise UnsupportedMedia(f"Send {' or '.join(taken)} in UTF-8")
+    return kind
+
+
+def _rules(request: Request, actor: Actor, backfill: bool) -> dict[str, Any]:
+    if backfill:
+        actor.require("events:backfill")
+    return {"backfill": backfill, "late_limit": timedelta(days=request.app.state.settings.late_limit_days)}
+
+
+@events.get(
+    "/events/{event_id:path}",
+    summary="What became of an event",
+    response_model=Envelope[EventOut],
+    responses=responses(404),
+)
+async def get_event(
+    request: Request,
+    session: Reading,
+    event_id: EventId,
+    source: Source = "",
+    actor: Actor = allow("events:read"),
+) -> Response:
+    """The event with its verdict: pending, billed on which line, or void."""
+    return ok(request, await _shown(request, session, await _event(session, actor, source, event_id)))
+
+
+@events.post(
+    "/events/{event_id:path}/void",
+    summary="Void an event",
+    response_model=Envelope[EventOut],
+    responses=responses(404, 409),
+)
+async def void_event(
+    request: Request,
+    session: Writing,
+    event_id: EventId,
+    source: Source = "",
+    body: Annotated[VoidIn | None, Body()] = None,
+    actor: Actor = allow("events:write"),
+) -> Response:
+    """The event counts no more. A repeat changes nothing. One that is billed already is refused with the way out."""
+    event = await _event(session, actor, source, event_id)
+    # Under the account's lock, like the run that may be billing it: the event is either void before the run looks, or billed.
+    await account_locks.lock_many(session, [event.account_no])
+    if event.voided_by is None and await _billed_on(request, session, event):
+        raise EventBilled
+    await service.void(
+        session,
+        actor,
+        event,
+        now=system_now(),
+        reason=body.reason if body else "",
+        request_id=actor.request_id,
+    )
+    event = await _event(session, actor, source, event_id)
+    return ok(request, await _shown(request, session, event), "Event voided")
+
+
+async def _event(session: ReadSession, actor: Actor, source: str, event_id: str) -> StoredEvent:
+    key = event_key(source, event_id)
+    event = (await queries.stored(session, [key])).get(key)
+    if event is None or (actor.is_customer and event.account_no != actor.account_no):
+        raise NoSuchEvent
+    return event
+
+
+async def _billed_on(request: Request, session: ReadSession, event: StoredEvent) -> Mapping[str, Any] | None:
+    look: BilledOn | None = getattr(request.app.state, "billed_on", None)
+    return await look(session, event) if look else None
+
+
+async def _shown(request: Request, session: ReadSession, event: StoredEvent) -> dict[str, Any]:
+    account = (await accounts.by_nos(session, [event.account_no]))[event.account_no]
+    meter = (await catalog.meters(session, [event.meter_id]))[event.meter_id]
+    billed_on = await _billed_on(request, session, event)
+    return {
+        "id": event.id,
+        "source": event.source,
+        "account_id": account.id,
+        "meter": meter.code,
+        "quantity": event.quantity,
+        "unit_price": event.unit_price,
+        "occurred_at": event.occurred_at,
+        "received_at": event.received_at,
+        "properties": event.properties,
+        "status": "void" if event.voided_by is not None else "billed" if billed_on else "pending",
+        "billed_on": billed_on,
+    }

@@ -1,0 +1,23 @@
+"""What must hold of stored usage: each statement returns no row while it does."""
+
+INVARIANTS: dict[str, str] = {
+    "metering.every_event_has_its_key": """
+        SELECT e.key FROM usage_events e LEFT JOIN event_keys k ON k.key = e.key
+        WHERE k.key IS NULL OR (k.account_no, k.meter_id, k.occurred_at) <> (e.account_no, e.meter_id, e.occurred_at)
+    """,
+    "metering.every_key_has_one_event": """
+        SELECT k.key FROM event_keys k LEFT JOIN usage_events e ON e.key = k.key GROUP BY k.key HAVING count(e.key) <> 1
+    """,
+    "metering.every_event_has_its_batch": """
+        SELECT e.key FROM usage_events e WHERE NOT EXISTS (SELECT FROM ingest_batches b WHERE b.id = e.batch_id)
+    """,
+    "metering.every_void_is_of_an_event": """
+        SELECT v.key FROM event_voids v LEFT JOIN usage_events e ON e.key = v.key
+        WHERE e.key IS NULL OR (e.batch_id, e.quantity, e.c_hi, e.c_lo) <> (v.event_batch_id, v.quantity, v.c_hi, v.c_lo)
+           OR e.unit_price IS DISTINCT FROM v.unit_price
+    """,
+    "metering.seal_is_not_ahead": """
+        SELECT s.sealed_to FROM metering_seal s, ingest_batch_ids q WHERE s.sealed_to > q.last_value
+    """,
+    "metering.one_seal": "SELECT 1 FROM metering_seal HAVING count(*) <> 1",
+}
