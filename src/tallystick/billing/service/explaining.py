@@ -153,7 +153,8 @@ def _evidence_text(line: LineView, meter: str) -> list[str]:
     aggregation = how.get(str(line.inputs.get("aggregation", "sum")), "of which the latest")
     total = format(Decimal(line.inputs["total_quantity"]), ",f")
     unit = f" {line.unit}" if line.unit else ""
-    return [f"{line.evidence.count:,} events of {meter}, {aggregation}: {total}{unit}"]
+    noun = "event" if line.evidence.count == 1 else "events"
+    return [f"{line.evidence.count:,} {noun} of {meter}, {aggregation}: {total}{unit}"]
 
 
 def _sum_text(invoice: InvoiceView, lines: list[LineView]) -> list[str]:
