@@ -8,17 +8,25 @@ from tallystick.platform.db import Record, Session
 # Plans: `account` is one index probe per distinct account (uq_ledger_accounts_identity); `held` and `moved` are one probe per customer
 # account by primary key, in id order, so that two batches never wait for each other in a circle; the other joins hash small sets.
 # The keys are taken first (`posted`), the accounts after: every writer takes its locks in that order. Entity accounts are read only.
+# The arguments pass through `given`, so that their lengths never reach the planner: one generic plan, made once per connection, serves
+# one posting and a thousand (planning anew costs twice the execution).
 # `moved` returns the balance as the lock holder left it, not as this statement's snapshot saw it, so chains never fork.
-_POST = """
-WITH account AS MATERIALIZED (
+POST = """
+WITH given AS MATERIALIZED (
+    SELECT $1::bigint[] AS account_no, $2::int[] AS account_entity, $3::text[] AS code, $4::text[] AS gl_code,
+           $5::text[] AS account_currency, $6::text[] AS key, $7::text[] AS kind, $8::int[] AS entity_id, $9::text[] AS currency,
+           $10::timestamptz[] AS occurred_at, $11::text[] AS source_type, $12::text[] AS source_id, $13::smallint[] AS entries,
+           $14::bytea[] AS fingerprint, $15::int[] AS posting_ord, $16::smallint[] AS position, $17::int[] AS account_ord,
+           $18::numeric[] AS amount, $19::timestamptz[] AS period_start, $20::timestamptz[] AS period_end
+), account AS MATERIALIZED (
     SELECT w.ord, a.id, a.account_no, a.currency
-    FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[])
+    FROM given g CROSS JOIN LATERAL unnest(g.account_no, g.account_entity, g.code, g.gl_code, g.account_currency)
          WITH ORDINALITY AS w(account_no, entity_id, code, gl_code, currency, ord)
     LEFT JOIN ledger_accounts a ON a.account_no = w.account_no AND a.entity_id = w.entity_id AND a.code = w.code
                                AND a.gl_code = w.gl_code AND a.currency = w.currency
 ), wanted AS MATERIALIZED (
-    SELECT * FROM unnest($6::text[], $7::text[], $8::int[], $9::text[], $10::timestamptz[], $11::text[], $12::text[],
-                         $13::smallint[], $14::bytea[])
+    SELECT w.* FROM given g CROSS JOIN LATERAL unnest(g.key, g.kind, g.entity_id, g.currency, g.occurred_at, g.source_type,
+                                                      g.source_id, g.entries, g.fingerprint)
          WITH ORDINALITY AS w(key, kind, entity_id, currency, occurred_at, source_type, source_id, entries, fingerprint, ord)
     WHERE NOT EXISTS (SELECT FROM account WHERE id IS NULL)
 ), posted AS (
@@ -28,7 +36,7 @@ WITH account AS MATERIALIZED (
     RETURNING id, key
 ), entry AS MATERIALIZED (
     SELECT p.id AS posting_id, e.position, a.id AS account_id, a.account_no, a.currency, e.amount, e.period_start, e.period_end
-    FROM unnest($15::int[], $16::smallint[], $17::int[], $18::numeric[], $19::timestamptz[], $20::timestamptz[])
+    FROM given g CROSS JOIN LATERAL unnest(g.posting_ord, g.position, g.account_ord, g.amount, g.period_start, g.period_end)
          AS e(posting_ord, position, account_ord, amount, period_start, period_end)
     JOIN wanted w ON w.ord = e.posting_ord
     JOIN posted p ON p.key = w.key
@@ -62,7 +70,7 @@ async def post(session: Session, columns: Sequence[Sequence[Any]]) -> tuple[int,
     `columns`: five of the distinct accounts, nine of the postings, six of the entries (1-based positions into the former two).
     Gives (accounts missing, postings written); a posting whose key exists is not written and counts for nothing.
     """
-    row = await session.fetchrow(_POST, *columns)
+    row = await session.fetchrow(POST, *columns)
     assert row is not None
     return row["missing"], row["posted"]
 

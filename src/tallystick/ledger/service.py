@@ -35,11 +35,11 @@ async def post(session: Session, postings: Sequence[Posting]) -> int:
         fresh.append(posting)
     if not fresh:
         return 0
-    columns = _columns(fresh, list(unique.values()))
-    missing, posted = await repository.post(session, columns)
+    arrays = columns(fresh, list(unique.values()))
+    missing, posted = await repository.post(session, arrays)
     if missing:
-        await repository.create_accounts(session, columns[:5])
-        missing, posted = await repository.post(session, columns)
+        await repository.create_accounts(session, arrays[:5])
+        missing, posted = await repository.post(session, arrays)
         assert not missing, "accounts were just created"
     if posted < len(fresh):
         stored = await repository.fingerprints(session, list(unique))
@@ -48,7 +48,7 @@ async def post(session: Session, postings: Sequence[Posting]) -> int:
     return posted
 
 
-def _columns(postings: Sequence[Posting], prints: Sequence[bytes]) -> list[Sequence[Any]]:
+def columns(postings: Sequence[Posting], prints: Sequence[bytes]) -> list[Sequence[Any]]:
     """The postings as arrays: distinct accounts, headers, and entries that refer to both by 1-based position."""
     accounts: dict[tuple[int, int, str, str, str], int] = {}
     heads: list[tuple[Any, ...]] = []
