@@ -91,10 +91,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The first thing wrong. `row_id` is the first row that cannot be trusted, None where only a block is at fault."""
+    """The first thing wrong. `row_id` is the first row that cannot be trusted."""
 
     kind: str
-    row_id: int | None
+    row_id: int
     block_id: int
     sentence: str
 
@@ -247,25 +247,29 @@ def check_rows(block: Block, rows: Iterable[Row]) -> Problem | None:
 
 def check_checkpoints(
     known: Sequence[Checkpoint],
-    hashes: Mapping[int, bytes],
+    sealed: Mapping[int, tuple[bytes, int]],
     last: Block | None,
     signed: Callable[[str, bytes, bytes], bool],
 ) -> Problem | None:
-    """Whether the chain still holds every block that a checkpoint outside the database has seen."""
+    """Whether the chain still holds every block that a checkpoint outside the database has seen.
+
+    `sealed` gives hash and first row of the blocks that checkpoints name, where they exist.
+    """
     for point in sorted(known, key=lambda each: each.block_id):
         if not signed(point.key_id, point.signature, point.hash):
             continue  # not ours: it proves nothing
-        if point.block_id not in hashes:
+        if point.block_id not in sealed:
             row = (last.last_row if last else 0) + 1
             return Problem(
                 "tail_removed", row, point.block_id,
                 f"A checkpoint of {point.created_at:%Y-%m-%d %H:%M:%S} UTC knows block {point.block_id} up to row {point.last_row}, "
                 "which is gone: rows were removed, or an older database was restored",
             )  # fmt: skip
-        if hashes[point.block_id] != point.hash:
+        digest, first_row = sealed[point.block_id]
+        if digest != point.hash:
             return Problem(
                 "rewritten",
-                None,
+                first_row,
                 point.block_id,
                 f"Block {point.block_id} differs from its checkpoint: the chain was rewritten",
             )

@@ -174,7 +174,7 @@ async def verify(
     def signed(key_id: str, signature: bytes, message: bytes) -> bool:
         return key_id in public and verifies(public[key_id], signature, message)
 
-    hashes: dict[int, bytes] = {}
+    sealed: dict[int, tuple[bytes, int]] = {}
     wanted = {point.block_id for point in known}
     previous: Block | None = None
     rows = count = 0
@@ -185,10 +185,10 @@ async def verify(
             break
         rows, count = rows + len(block.row_ids), count + 1
         if block.id in wanted:
-            hashes[block.id] = block.hash
+            sealed[block.id] = (block.hash, block.row_ids[0])
         previous = block
     if problem is None:
-        problem = check_checkpoints(known, hashes, previous, signed)
+        problem = check_checkpoints(known, sealed, previous, signed)
     unsealed, first, since = await queries.unsealed(session, previous.last_row if previous else 0)
     if problem is not None:
         return VerifyReport(rows, count, problem, 0, None, None)

@@ -18,7 +18,7 @@ _READ = frozenset(
 )  # fmt: skip
 _WRITE = frozenset(
     {
-        "accounts:write", "apikeys:write", "billing:write", "catalog:write", "clocks:write", "entities:write",
+        "accounts:close", "accounts:write", "apikeys:write", "billing:write", "catalog:write", "clocks:write", "entities:write",
         "events:backfill", "events:write", "invoices:write", "rating:estimate", "runs:write", "subscriptions:write", "taxes:write",
         "usage:write", "users:write",
     }

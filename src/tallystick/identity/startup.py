@@ -7,16 +7,20 @@ from fastapi import FastAPI
 
 from tallystick.identity.authentication import Identity
 from tallystick.identity.passwords import Hasher
-from tallystick.platform.keys import load_key
+from tallystick.platform.keys import SigningKey, load_key
 from tallystick.platform.settings import Settings
 
 ACCESS_KEY = "access-tokens"
 
 
+def access_key(settings: Settings) -> SigningKey:
+    """The key that signs access tokens: made on the first start of a development installation, required elsewhere."""
+    return load_key(settings.data_dir / "keys", ACCESS_KEY, make=settings.environment == "development")
+
+
 def identity_of(settings: Settings) -> Identity:
-    """The signing key (made on the first start of a development installation, required elsewhere) and the password threads."""
-    key = load_key(settings.data_dir / "keys", ACCESS_KEY, make=settings.environment == "development")
-    return Identity(key, Hasher(settings.bcrypt_cost), settings.access_token_seconds)
+    """The signing key and the password threads of one process."""
+    return Identity(access_key(settings), Hasher(settings.bcrypt_cost), settings.access_token_seconds)
 
 
 @asynccontextmanager

@@ -169,8 +169,8 @@ def _bound(kept: dict[str, Any]) -> None:
             del kept[key]
 
 
-class _Shared:
-    """The script on one Redis."""
+class SharedBuckets:
+    """The buckets on one Redis: the script that takes from them, and the connection to close."""
 
     def __init__(self, url: str) -> None:
         self.client: Any = Redis.from_url(url, socket_timeout=0.25, socket_connect_timeout=0.25)
@@ -226,7 +226,7 @@ def address(request: Request) -> str:
 async def rate_limits(app: FastAPI) -> AsyncIterator[None]:
     """A start-up step: sets `app.state.limit`, which every route calls."""
     settings: Settings = app.state.settings
-    shared = _Shared(settings.redis_url) if settings.redis_url else None
+    shared = SharedBuckets(settings.redis_url) if settings.redis_url else None
     app.state.limiter = Limiter(shared)
     app.state.limits = policies(settings)
     app.state.limit = limit
