@@ -1,5 +1,6 @@
 """Login and me over HTTP."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from support import PASSWORD, bearer, database_of, make_settings, make_user, ser
 from tallystick.apps.subscription_service import create_app
 from tallystick.identity import service
 from tallystick.kernel.actor import system_actor
+from tallystick.platform import wire
 
 REFUSED = {"success", "error", "code", "details", "request_id", "timestamp"}
 
@@ -135,6 +137,11 @@ async def test_an_idempotency_key_gives_no_second_grant(app: FastAPI, client: ht
     assert second.json()["code"] == "already_issued"
     async with database_of(app).read() as session:
         assert await session.fetchval("SELECT count(*) FROM sessions") == 1
+        stored = await session.fetchval("SELECT fingerprint FROM idempotency_keys")
+    body = wire.canonical({"email": "user@example.com", "password": PASSWORD})
+    assert stored != hashlib.sha256(b"POST /v1/auth/login?\n" + body).digest(), (
+        "a stored hash could be guessed at"
+    )
 
 
 async def test_the_eleventh_wrong_password_within_a_minute_waits(database_url: str, tmp_path: Any) -> None:

@@ -25,8 +25,9 @@ def identity_of(settings: Settings) -> Identity:
 
 @asynccontextmanager
 async def identity(app: FastAPI) -> AsyncIterator[None]:
-    """A start-up step: sets `app.state.identity`."""
+    """A start-up step: sets `app.state.identity`, and the key of fingerprints of bodies that may hold a password."""
     app.state.identity = identity_of(app.state.settings)
+    app.state.fingerprint_key = app.state.identity.key.derived("idempotency fingerprints")
     try:
         yield
     finally:

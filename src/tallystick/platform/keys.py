@@ -1,6 +1,7 @@
 """Ed25519 keys in files: one signs access tokens, one signs the audit chain."""
 
 import hashlib
+import hmac
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,13 @@ class SigningKey:
     def sign(self, message: bytes) -> bytes:
         """The signature, 64 bytes (RFC 8032)."""
         return self.private.sign(message)
+
+    def derived(self, purpose: str) -> bytes:
+        """32 secret bytes for another purpose, the same wherever the key is the same (HMAC as in RFC 5869)."""
+        raw = self.private.private_bytes(
+            serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()
+        )
+        return hmac.digest(raw, purpose.encode(), "sha256")
 
 
 def verifies(public: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:

@@ -10,6 +10,7 @@ working transaction, the answer is stored in that same transaction, a replay is 
 
 import asyncio
 import hashlib
+import hmac
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any, TypeVar
@@ -143,7 +144,7 @@ async def _write(request: StrictRequest, inner: Handler, secret: bool) -> Respon
     key = request.headers.get("idempotency-key")
     if key is not None and not _KEY.match(key):
         raise BadKey(details={"Idempotency-Key": BadKey.sentence})
-    work = inner if key is None else _keyed(key, await fingerprint(request), inner, secret)
+    work = inner if key is None else _keyed(key, await fingerprint(request, secret), inner, secret)
     for attempt in range(_TRIES):
         try:
             async with database(request).write() as session:
@@ -197,15 +198,20 @@ def _replay(
     return Response(body, status, headers={**headers, "Idempotency-Replayed": "true"})
 
 
-async def fingerprint(request: StrictRequest) -> bytes:
-    """SHA-256 of method, path, query and the body's canonical form: order of keys and white space do not matter."""
+async def fingerprint(request: StrictRequest, secret: bool = False) -> bytes:
+    """SHA-256 of method, path, query and the body's canonical form: order of keys and white space do not matter.
+
+    With `secret` under the server's key: a body that may hold a password must not be guessable from what is stored.
+    """
     body = await request.body()
     try:
         plain = wire.canonical(await request.json()) if body else b""
     except UnsupportedMedia:
         plain = body
-    head = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    return hashlib.sha256(head + plain).digest()
+    whole = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + plain
+    if secret:
+        return hmac.digest(request.app.state.fingerprint_key, whole, "sha256")
+    return hashlib.sha256(whole).digest()
 
 
 async def authenticate(request: Request) -> Actor:
