@@ -7,5 +7,5 @@ from tallystick.platform.settings import load_settings
 
 if __name__ == "__main__":
     service = sys.argv[1] if len(sys.argv) > 1 else "tiny_app:create_app"
-    plan = Plan(service=service, background=("tiny_background",), migrate=lambda _url: None)
+    plan = Plan(service=service, background=("tiny_background",), prepare=lambda _url, _settings: None)
     raise SystemExit(supervise(load_settings(), plan))

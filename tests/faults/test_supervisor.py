@@ -38,6 +38,8 @@ def free_port() -> int:
 class Running:
     """A supervisor and what it printed."""
 
+    command: tuple[str, ...] = ("run_supervisor.py",)
+
     def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
         self.folder = folder
         self.port = int(settings.pop("port", 0)) or free_port()
@@ -49,7 +51,7 @@ class Running:
             **settings,
         }
         self.process = subprocess.Popen(
-            [sys.executable, "run_supervisor.py", *arguments],
+            [sys.executable, *self.command, *arguments],
             cwd=HERE,
             env={
                 name: value
@@ -323,3 +325,23 @@ def test_wrong_settings_are_all_named_at_once(start: type[Running], folder: Path
     assert "TALLYSTICK_WORKERS" in done.stderr
     assert "TALLYSTICK_BCRYPT_COST" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_real_program_makes_an_admin_once_and_shares_its_database_with_commands(
+    start: type[Running], folder: Path
+) -> None:
+    start.command = ("-m", "tallystick.cli.main", "up")
+    house = start(folder)
+    house.wait_for("ready")
+    assert sum(line.startswith("admin ") for line in house.lines) == 1
+    assert house.ask()["status"] == "healthy"
+    environment = os.environ | {"TALLYSTICK_DATA_DIR": str(folder)}
+    migrate = [sys.executable, "-m", "tallystick.cli.main", "migrate"]
+    assert subprocess.run(migrate, env=environment, stdout=subprocess.DEVNULL, timeout=60).returncode == 0
+    assert house.end() == 0
+    again = start(folder)
+    again.wait_for("ready")
+    assert not any(line.startswith("admin ") for line in again.lines)
+    again.process.kill()
+    again.process.wait()
+    assert left_behind(folder) == []
