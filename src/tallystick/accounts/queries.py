@@ -3,6 +3,7 @@
 # ruff: noqa: S608 — what is put together here are constants of this file; values are always parameters.
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ ACCOUNT = """a.no, a.id, a.entity_id, a.external_id, a.currency, a.timezone, a.z
 VIEW = """a.id, p.name, p.email, p.phone, p.address, a.currency, a.timezone, a.locale, p.tax_id, a.country, a.external_id,
     a.metadata, a.status, a.livemode, a.test_clock_id, a.opened_at, a.closed_at, a.revision, a.created_at,
     greatest(a.updated_at, p.updated_at) AS updated_at"""
+
 CLOCK = "id, entity_id, name, frozen_time, status, target, error, created_at, updated_at"
 _SORTS = {
     "created_at": ("a.no", ">", "ASC"),
@@ -26,6 +28,14 @@ _SORTS = {
     "name": ("p.name", ">", "ASC"),
     "-name": ("p.name", "<", "DESC"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Whom a document is addressed to: what it keeps of name, address, country, tax id and e-mail when it is issued."""
+
+    id: str
+    bill_to: dict[str, Any]
 
 
 def account_of(row: Record) -> Account:
@@ -99,6 +109,22 @@ async def names(session: ReadSession, nos: Iterable[int]) -> dict[int, str]:
         "SELECT account_no, name FROM account_profiles WHERE account_no = ANY($1::bigint[])", list(nos)
     )
     return {row["account_no"]: row["name"] for row in rows}
+
+
+async def addressees(session: ReadSession, nos: Iterable[int]) -> dict[int, Addressee]:
+    """Id and addressee of accounts for documents that are issued now, one statement for any number of them (primary keys)."""
+    rows = await session.fetch(
+        """
+        SELECT a.no, a.id, a.country, p.name, p.email, p.address, p.tax_id
+        FROM accounts a LEFT JOIN account_profiles p ON p.account_no = a.no WHERE a.no = ANY($1::bigint[])
+        """,
+        list(nos),
+    )
+    wanted = ("name", "address", "country", "tax_id", "email")
+    return {
+        row["no"]: Addressee(row["id"], {name: row[name] for name in wanted if row[name] is not None})
+        for row in rows
+    }
 
 
 async def view(session: ReadSession, no: int) -> AccountView:
