@@ -34,7 +34,12 @@ async def use(
     database: Database, who: Account, event: str, when: str, units: str, price: str, now: str | None = None
 ) -> None:
     incoming = IncomingEvent(
-        id=event, meter=METER, account_id=who.id, quantity=Decimal(units), unit_price=Decimal(price), occurred_at=at(when)
+        id=event,
+        meter=METER,
+        account_id=who.id,
+        quantity=Decimal(units),
+        unit_price=Decimal(price),
+        occurred_at=at(when),
     )
     (verdict,) = await ingest(database, ACTOR, [incoming], now=at(now or when), request_id="t")
     assert verdict.status == "accepted", verdict
@@ -73,7 +78,11 @@ async def test_a_month_is_billed_once_and_explains_itself(database: Database) ->
         (Decimal(60), Decimal("3.00"), Decimal(3)),
         (Decimal(3), Decimal("0.38"), Decimal("0.375")),
     ]
-    assert (invoice.total, invoice.status, invoice.number) == (Decimal("3.38"), "finalized", "INV-2026-000001")
+    assert (invoice.total, invoice.status, invoice.number) == (
+        Decimal("3.38"),
+        "finalized",
+        "INV-2026-000001",
+    )
     assert told.lines[1].text == [
         "1 event of service:Database Hosting, added up: 3 unit",
         "3 unit at 0.125 = 0.375",
@@ -119,7 +128,10 @@ async def test_a_range_bills_what_is_new_and_the_close_bills_the_rest(database: 
     async with database.snapshot() as session:
         second, _ = (await invoices.invoices(session, limit=10)).rows
         (line,) = await invoices.lines(session, second.id)
-        reports = [await explaining.verify(session, each) for each in (await invoices.invoices(session, limit=10)).rows]
+        reports = [
+            await explaining.verify(session, each)
+            for each in (await invoices.invoices(session, limit=10)).rows
+        ]
     assert (second.total, line.quantity, line.exact) == (Decimal("0.67"), Decimal(2), Decimal("0.669"))
     assert first.total + second.total == Decimal("1.00")
     assert all(report.agrees for report in reports), reports

@@ -130,9 +130,9 @@ def _decimal(value: Decimal | int | None) -> Decimal:
 
 
 async def recorded(session: ReadSession, slices: Sequence[AccountSlice]) -> list[RecordedUsage]:
-    """Usage per slice, meter and unit price, ordered so; groups whose events are all void are left out.
+    """Priced usage per slice, meter and unit price, ordered so; groups whose events are all void are left out.
 
-    The same covering index: all meters of an account within the partitions of its months, index-only.
+    ix_usage_events_priced holds only events that carry a price, so that an account without them costs one empty probe a month.
     """
     if not slices:
         return []
@@ -140,19 +140,21 @@ async def recorded(session: ReadSession, slices: Sequence[AccountSlice]) -> list
         """
         SELECT s.ord, s.account_no, t.meter_id, t.unit_price, sum(t.quantity) AS quantity, sum(t.events)::bigint AS events,
                bit_xor(t.hi) AS hi, bit_xor(t.lo) AS lo
-        FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::bigint[])
-             WITH ORDINALITY AS s (account_no, starts, ends, from_batch, to_batch, ord)
+        FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::text[])
+             WITH ORDINALITY AS s (account_no, starts, ends, from_batch, to_batch, except_meters, ord)
         CROSS JOIN LATERAL (
             SELECT u.meter_id, u.unit_price, sum(u.quantity) AS quantity, count(*) AS events,
                    bit_xor(u.c_hi) AS hi, bit_xor(u.c_lo) AS lo
             FROM usage_events u
             WHERE u.account_no = s.account_no AND u.occurred_at >= s.starts AND u.occurred_at < s.ends
+              AND u.unit_price IS NOT NULL AND u.meter_id <> ALL (s.except_meters::int[])
               AND u.batch_id > s.from_batch AND u.batch_id <= s.to_batch
             GROUP BY u.meter_id, u.unit_price
             UNION ALL
             SELECT x.meter_id, x.unit_price, -x.quantity, -1, x.c_hi, x.c_lo
             FROM event_voids x
             WHERE x.account_no = s.account_no AND x.occurred_at >= s.starts AND x.occurred_at < s.ends
+              AND x.unit_price IS NOT NULL AND x.meter_id <> ALL (s.except_meters::int[])
               AND x.event_batch_id > s.from_batch AND x.event_batch_id <= s.to_batch AND x.batch_id <= s.to_batch
         ) t
         GROUP BY s.ord, s.account_no, t.meter_id, t.unit_price
@@ -164,6 +166,7 @@ async def recorded(session: ReadSession, slices: Sequence[AccountSlice]) -> list
         [s.end for s in slices],
         [s.from_batch for s in slices],
         [s.to_batch for s in slices],
+        ["{" + ",".join(map(str, s.except_meters)) + "}" for s in slices],
     )
     return [
         RecordedUsage(

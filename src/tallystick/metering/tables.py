@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger as Big
 from sqlalchemy import CheckConstraint, Column, DateTime, Index, Integer, SmallInteger, Table, Text
 from sqlalchemy import Numeric as Number
+from sqlalchemy import text as where
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -68,6 +69,13 @@ class UsageEvent(Base):
             "meter_id",
             "occurred_at",
             postgresql_include=["batch_id", "c_hi", "c_lo", "quantity", "unit_price"],
+        ),
+        Index(
+            "ix_usage_events_priced",
+            "account_no",
+            "occurred_at",
+            postgresql_include=["meter_id", "unit_price", "quantity", "batch_id", "c_hi", "c_lo"],
+            postgresql_where=where("unit_price IS NOT NULL"),
         ),
         postgresql_partition_by="RANGE (occurred_at)",
     )

@@ -46,11 +46,12 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A batch of accounts and all that decides their bills."""
+    """A batch of accounts and all that decides their bills. `subscriptions` are those of which something is still to be billed."""
 
     shelf: Shelf
     accounts: dict[int, Account]
     subscriptions: dict[int, list[Subscription]]
+    all_subscriptions: dict[int, list[Subscription]]
     tax_rates: dict[int, tuple[TaxRate, ...]]
 
     def terms(self, subscription: Subscription) -> Terms:
@@ -73,13 +74,16 @@ async def read_book(session: ReadSession, account_nos: Sequence[int], shelf: She
     if not shelf.entities:
         shelf.entities.update(await entities.all(session))
     known = await accounts.by_nos(session, account_nos)
-    by_account: dict[int, list[Subscription]] = defaultdict(list)
-    rows = await subscriptions.billable(session, account_nos)
+    running: dict[int, list[Subscription]] = defaultdict(list)
+    every: dict[int, list[Subscription]] = defaultdict(list)
+    rows = await subscriptions.by_accounts(session, account_nos)
     for row in rows:
-        by_account[row.account_no].append(row)
+        every[row.account_no].append(row)
+        if row.next_billing_at is not None:
+            running[row.account_no].append(row)
     await stock(session, shelf, {row.plan_version_id for row in rows})
     rates = await taxes.for_accounts(session, [(each.no, each.entity_id) for each in known.values()])
-    return Book(shelf, known, by_account, rates)
+    return Book(shelf, known, running, every, rates)
 
 
 async def stock(session: ReadSession, shelf: Shelf, version_ids: set[int]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from uuid import UUID
 
 from tallystick.accounts.domain import Account, usage_schedule
@@ -28,7 +29,7 @@ from tallystick.kernel.money import Rounding, round_money
 from tallystick.kernel.period import Coverage, Due, Part, Period, Terms, close_instant, next_due, period_at
 from tallystick.kernel.proration import fraction, share
 from tallystick.metering import queries as metering
-from tallystick.metering.domain.slices import AccountSlice, RecordedUsage, UsageSlice, UsageTotal
+from tallystick.metering.domain.slices import AccountSlice, UsageSlice, UsageTotal
 from tallystick.platform.db import ReadSession
 from tallystick.rating.domain import Aggregation, Share
 from tallystick.subscriptions.domain import Subscription, coverage_of
@@ -313,39 +314,76 @@ def _usage_item(
     )  # fmt: skip
 
 
+@dataclass(slots=True)
+class RecordedGroup:
+    """Recorded usage of one month at one service and price, added up over the stretches of the month it was recorded usage in."""
+
+    meter_id: int
+    unit_price: Decimal
+    quantity: Decimal = ZERO
+    count: int = 0
+    checksum: int = 0
+    segments: list[tuple[datetime, datetime]] = field(default_factory=list)
+
+
 async def _recorded(
     session: ReadSession, book: Book, bills: Sequence[Bill], to_batch: int
-) -> list[list[RecordedUsage]]:
+) -> list[list[RecordedGroup]]:
     """Recorded usage of every month of every bill, in their order.
 
-    Usage that a subscription's charge prices is not recorded usage, however it came in; usage without a price of its own is none either.
+    While a subscription prices a meter, its usage is not recorded usage, whatever price it carries: the month is cut where that changes.
     """
+    slices: list[AccountSlice] = []
+    owners: list[int] = []
     months = [(bill.account, part) for bill in bills for part in bill.recorded]
-    slices = [AccountSlice(account.no, part.whole.start, part.end, to_batch) for account, part in months]
-    totals = await metering.recorded(session, slices) if slices else []
-    found: list[list[RecordedUsage]] = [[] for _ in months]
-    for total in totals:
-        account, _ = months[total.slice_index]
-        if total.unit_price is not None and total.meter_id not in _priced_meters(book, account):
-            found[total.slice_index].append(total)
-    await stock_meters(session, book.shelf, {total.meter_id for rows in found for total in rows})
-    return found
+    for index, (account, part) in enumerate(months):
+        for start, end, priced in _stretches(book, account, part):
+            slices.append(AccountSlice(account.no, start, end, to_batch, except_meters=priced))
+            owners.append(index)
+    found: list[dict[tuple[int, Decimal], RecordedGroup]] = [{} for _ in months]
+    for total in await metering.recorded(session, slices):
+        groups = found[owners[total.slice_index]]
+        group = groups.setdefault(
+            (total.meter_id, total.unit_price), RecordedGroup(total.meter_id, total.unit_price)
+        )
+        group.quantity += total.quantity
+        group.count += total.count
+        group.checksum ^= total.checksum
+        group.segments.append((slices[total.slice_index].start, slices[total.slice_index].end))
+    await stock_meters(session, book.shelf, {meter for groups in found for meter, _ in groups})
+    return [list(groups.values()) for groups in found]
 
 
-def _priced_meters(book: Book, account: Account) -> set[int]:
-    versions = {each.plan_version_id for each in book.subscriptions.get(account.no, ())}
-    return {charge.meter_id for each in versions for charge in book.shelf.versions[each].charges}
+def _stretches(
+    book: Book, account: Account, part: RecordedPart
+) -> Iterable[tuple[datetime, datetime, tuple[int, ...]]]:
+    """The month in stretches over which the same meters are priced by subscriptions, each with those meters."""
+    start, end = part.whole.start, part.end
+    owned = [
+        (
+            max(each.started_at, start),
+            min(each.ended_at or end, end),
+            book.shelf.versions[each.plan_version_id].charges,
+        )
+        for each in book.all_subscriptions.get(account.no, ())
+    ]
+    owned = [each for each in owned if each[0] < each[1] and each[2]]
+    cuts = sorted({start, end, *(at for since, until, _ in owned for at in (since, until))})
+    for since, until in pairwise(cuts):
+        priced = {
+            charge.meter_id for a, b, charges in owned if a <= since and until <= b for charge in charges
+        }
+        yield since, until, tuple(sorted(priced))
 
 
 def _recorded_items(
     book: Book,
     part: RecordedPart,
-    totals: Iterable[RecordedUsage],
+    totals: Iterable[RecordedGroup],
     billed: list[PartialBilled],
     to_batch: int,
 ) -> Iterable[Recorded]:
     for total in totals:
-        assert total.unit_price is not None, "usage without a price was left out before"
         meter = book.shelf.meters[total.meter_id]
         key = recorded_key(meter.id, total.unit_price)
         own = [each for each in billed if each.price_key == key and each.period_start >= part.whole.start]
@@ -356,6 +394,7 @@ def _recorded_items(
             quantity=total.quantity,
             evidence=UsageEvidence(meter.id, 0, to_batch, total.count, total.checksum),
             counted_from=part.whole.start,
+            segments=total.segments if total.segments != [(part.whole.start, part.end)] else [],
             start=max([part.whole.start, *(each.period_end for each in own)]),
             end=part.end,
             aligned=(part.whole.start, part.whole.end),

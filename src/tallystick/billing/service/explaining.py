@@ -218,14 +218,22 @@ async def _verify_events(session: ReadSession, report: Verification, lines: list
     totals = await metering.aggregate(session, [_slice(line) for line in metered])
     for line, total in zip(metered, totals, strict=True):
         _compare(report, line, total)
-    groups = await metering.recorded(session, [_account_slice(line) for line in recorded])
+    slices = [(index, each) for index, line in enumerate(recorded) for each in _account_slices(line)]
+    groups = await metering.recorded(session, [each for _, each in slices])
     for index, line in enumerate(recorded):
-        price = Decimal(line.inputs["unit_price"])
-        own = [g for g in groups if g.slice_index == index and _is_of(line, g, price)]
-        _compare(report, line, own[0] if own else UsageTotal(ZERO, 0, 0))
+        total = UsageTotal(ZERO, 0, 0)
+        for group in groups:
+            if slices[group.slice_index][0] == index and _is_of(line, group):
+                total = UsageTotal(
+                    total.quantity + group.quantity,
+                    total.count + group.count,
+                    total.checksum ^ group.checksum,
+                )
+        _compare(report, line, total)
 
 
-def _is_of(line: LineView, group: RecordedUsage, price: Decimal) -> bool:
+def _is_of(line: LineView, group: RecordedUsage) -> bool:
+    price = Decimal(line.inputs["unit_price"])
     return (
         line.evidence is not None and group.meter_id == line.evidence.meter_id and group.unit_price == price
     )
@@ -240,13 +248,17 @@ def _slice(line: LineView) -> UsageSlice:
     )  # fmt: skip
 
 
-def _account_slice(line: LineView) -> AccountSlice:
+def _account_slices(line: LineView) -> list[AccountSlice]:
     seen = line.evidence
     assert seen is not None
-    return AccountSlice(line.account_no, _counted_from(line), line.period_end, seen.to_batch, seen.from_batch)
+    parts = [(parse_instant(start), parse_instant(end)) for start, end in line.inputs.get("segments", ())]
+    return [
+        AccountSlice(line.account_no, start, end, seen.to_batch, seen.from_batch)
+        for start, end in parts or [(_counted_from(line), line.period_end)]
+    ]
 
 
-def _compare(report: Verification, line: LineView, found: UsageTotal | RecordedUsage) -> None:
+def _compare(report: Verification, line: LineView, found: UsageTotal) -> None:
     seen = line.evidence
     assert seen is not None
     report.events += found.count

@@ -7,7 +7,7 @@ and a repeat finds the rest: that no slice is billed twice is a unique index, no
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -24,6 +24,9 @@ from tallystick.kernel.period import close_instant, next_due
 from tallystick.platform.db import ReadSession, Session
 from tallystick.subscriptions import repository as subscriptions
 from tallystick.subscriptions.domain import Advance
+
+MAX_EMPTY = 24
+"""Bills without a charge that a preview walks over before it says that nothing is coming."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +103,37 @@ def draft(bills: Sequence[Bill]) -> tuple[list[tuple[Bill, list[InvoiceDraft]]],
 async def next_drafts(
     session: ReadSession, account_no: int, shelf: Shelf, to_batch: int
 ) -> tuple[Bill | None, list[InvoiceDraft]]:
-    """The account's next bill as it stands now, through the same collecting and assembling as the run; nothing is written."""
+    """The account's next bill that charges something, as it stands now, collected and assembled as the run does it. Writes nothing.
+
+    Bills that would be empty, such as months without recorded usage, are walked over, not further than anything can be known.
+    """
     book = await read_book(session, [account_no], shelf)
-    bill = due_bill(book, book.accounts[account_no], None)
-    if bill is None:
-        return None, []
-    await fill(session, book, [bill], to_batch)
-    return bill, [each for own in bill.inputs if (each := assemble(own)) is not None]
+    first: Bill | None = None
+    for _ in range(MAX_EMPTY):
+        bill = due_bill(book, book.accounts[account_no], None)
+        if bill is None:
+            break
+        await fill(session, book, [bill], to_batch)
+        drafts = [each for own in bill.inputs if (each := assemble(own)) is not None]
+        if drafts:
+            return bill, drafts
+        first = first or bill
+        book = moved_on(book, bill)
+    return first, []
+
+
+def moved_on(book: Book, bill: Bill) -> Book:
+    """The book as it will be once `bill` is made."""
+    account = bill.account
+    if bill.usage_to is not None:
+        account = replace(account, usage_billed_to=bill.usage_to)
+    owned = [
+        replace(each, billed_to=bill.covered[each.id].fees, usage_billed_to=bill.covered[each.id].usage)
+        if each.id in bill.covered
+        else each
+        for each in book.subscriptions.get(account.no, ())
+    ]
+    return replace(book, accounts={account.no: account}, subscriptions={account.no: owned})
 
 
 async def store(session: Session, drafts: list[InvoiceDraft], order: Order) -> list[InvoiceRef]:

@@ -72,8 +72,12 @@ async def _state(session: ReadSession, event: StoredEvent) -> tuple[str, str, Wh
     owned = await subscriptions.by_accounts(session, [event.account_no])
     versions = await catalog.plan_versions(session, sorted({each.plan_version_id for each in owned}))
     for each in owned:
-        runs = each.started_at <= event.occurred_at and (each.ended_at is None or event.occurred_at < each.ended_at)
-        if runs and any(charge.meter_id == event.meter_id for charge in versions[each.plan_version_id].charges):
+        runs = each.started_at <= event.occurred_at and (
+            each.ended_at is None or event.occurred_at < each.ended_at
+        )
+        if runs and any(
+            charge.meter_id == event.meter_id for charge in versions[each.plan_version_id].charges
+        ):
             if event.occurred_at < each.usage_billed_to:
                 return "late", "it came after its period was billed; it awaits a correction", NOWHERE
             return "pending", "priced by the subscription when its period closes", NOWHERE

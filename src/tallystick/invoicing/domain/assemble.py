@@ -83,7 +83,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Usage recorded with its own price, without a subscription: one line per service and price (CONTRACT §5)."""
+    """Usage recorded with its own price, without a subscription: one line per service and price (CONTRACT §5).
+
+    `segments` are the stretches that were counted, where a subscription priced the meter for a part of the month.
+    """
 
     description: str
     unit: str
@@ -98,9 +101,30 @@ class Recorded:
     billed: Decimal = ZERO
     billed_quantity: Decimal = ZERO
     partial: bool = False
+    segments: Sequence[tuple[datetime, datetime]] = ()
 
 
-Item = Fee | Usage | Recorded
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """A plan's minimum for one period, prorated by `share`: what fee and usage leave of it is a top-up line.
+
+    `fee` is what the period's fee comes to, on whichever invoice it stands; `billed` what earlier bills of the period charged for usage.
+    """
+
+    subscription_id: UUID
+    plan_version_id: int
+    description: str
+    minimum: Decimal
+    share: Fraction
+    fee: Decimal
+    billed: Decimal
+    start: datetime
+    end: datetime
+    aligned: tuple[datetime, datetime]
+    gl_code: str
+
+
+Item = Fee | Usage | Recorded | Commitment
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +151,8 @@ def assemble(inputs: Inputs) -> InvoiceDraft | None:
             lines.append(_fee(item, inputs))
         elif isinstance(item, Usage):
             lines.extend(_usage(item, inputs))
+        elif isinstance(item, Commitment):
+            lines.extend(_commitment(item, lines, inputs))
         elif item.quantity != item.billed_quantity:
             lines.append(_recorded(item, inputs))
     if not lines:
@@ -177,7 +203,10 @@ def _usage(item: Usage, inputs: Inputs) -> list[Line]:
         exact = Exact(exact.amount - Fraction(item.billed), exact.minimum_top_up)
     mode = item.price.rounding or inputs.rounding
     amount, top_up = round_lines(exact, inputs.currency, mode)
-    if not item.evidence.count and not amount.amount and not amount.exact and top_up is None:
+    nothing_new = not item.evidence.count or (
+        item.start > item.counted_from and item.quantity == item.billed_quantity
+    )
+    if nothing_new and not amount.exact and top_up is None:
         return []
     frozen = {
         **item.terms, "fee_share": _ratio(item.share.fee), "limit_share": _ratio(item.share.limits), "aligned": item.aligned,
@@ -208,11 +237,41 @@ def _recorded(item: Recorded, inputs: Inputs) -> Line:
         "aligned": item.aligned, "counted_from": item.counted_from, "total_quantity": item.quantity, "billed": item.billed,
         "billed_quantity": item.billed_quantity, "rounding": inputs.rounding, "unit_price": item.unit_price,
     }  # fmt: skip
+    if item.segments:
+        frozen["segments"] = item.segments
     return _line(
         item, round_line(exact, inputs.currency, inputs.rounding), LineKind.RECORDED,
         recorded_key(item.evidence.meter_id, item.unit_price), "standard/1", item.quantity - item.billed_quantity, item.unit,
         frozen, evidence=item.evidence,
     )  # fmt: skip
+
+
+def commitment_exact(minimum: Decimal, share: Fraction, reached: Decimal) -> Fraction:
+    """What is missing to a prorated minimum, nothing where it is reached."""
+    return max(Fraction(minimum) * share - Fraction(reached), Fraction(0))
+
+
+def _commitment(item: Commitment, lines: Sequence[Line], inputs: Inputs) -> list[Line]:
+    """The plan's top-up line. Its items come after the subscription's own, whose lines it counts."""
+    used = sum(
+        (
+            line.amount
+            for line in lines
+            if line.subscription_id == item.subscription_id
+            and line.kind is not LineKind.FEE
+            and line.inputs["aligned"] == item.aligned
+        ),
+        ZERO,
+    )
+    reached = item.fee + item.billed + used
+    amount = round_line(commitment_exact(item.minimum, item.share, reached), inputs.currency, inputs.rounding)
+    if not amount.amount:
+        return []
+    frozen = {
+        "minimum": item.minimum, "share": _ratio(item.share), "reached": reached, "aligned": item.aligned,
+        "rounding": inputs.rounding,
+    }  # fmt: skip
+    return [_line(item, amount, LineKind.MINIMUM, "minimum", "commitment/1", Decimal(1), "", frozen)]
 
 
 def recorded_key(meter_id: int, unit_price: Decimal) -> str:
@@ -259,7 +318,7 @@ def _line(
         plan_version_id=None if isinstance(item, Recorded) else item.plan_version_id,
         charge_id=charge_id,
         evidence=evidence,
-        partial=False if isinstance(item, Fee) else item.partial,
+        partial=item.partial if isinstance(item, Usage | Recorded) else False,
     )
 
 

@@ -43,25 +43,26 @@ class UsageTotal:
 
 @dataclass(frozen=True, slots=True)
 class AccountSlice:
-    """All events of one account, whatever their meter, in the same bounds as `UsageSlice`."""
+    """All events of one account that carry a unit price, but those of `except_meters`, in the same bounds as `UsageSlice`."""
 
     account_no: int
     start: datetime
     end: datetime
     to_batch: int
     from_batch: int = FIRST_BATCH
+    except_meters: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedUsage:
-    """Events of one slice that share a meter and a unit price (None: they carry none): sum, count, checksum.
+    """Events of one slice that share a meter and a unit price: sum, count, checksum.
 
     `slice_index` is the slice's place in the sequence that was asked for.
     """
 
     account_no: int
     meter_id: int
-    unit_price: Decimal | None
+    unit_price: Decimal
     quantity: Decimal
     count: int
     checksum: int
