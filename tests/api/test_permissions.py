@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
-from support import make_settings, staff_headers
+from support import bearer, make_settings, make_user, service_key
 
 from tallystick.apps.subscription_service import create_app
 from tallystick.identity.domain import PERMISSIONS, ROLES, Role
@@ -89,12 +89,13 @@ async def test_nobody_gets_in_without_credentials(app: FastAPI, client: httpx.As
             assert answer.json()["error"] == "Unauthorized"
 
 
-@pytest.mark.parametrize("role", ["admin", "finance", "support"])
+@pytest.mark.parametrize("role", ["admin", "finance", "support", "customer"])
 async def test_roles_get_through_where_the_table_says(
     app: FastAPI, client: httpx.AsyncClient, role: Role
 ) -> None:
     """With a body that cannot be right: who may gets anything but 401 and 403, who may not gets 403 and nothing else."""
-    headers = await staff_headers(app, role)
+    account = (1, "acc_1") if role == "customer" else (None, None)
+    headers = bearer(app, await make_user(app, role, account_no=account[0], account_id=account[1]))
     for route in mounted(app):
         if route.public:
             continue
@@ -103,3 +104,14 @@ async def test_roles_get_through_where_the_table_says(
             f"{route} as {role}: {answer.status_code} {answer.text}"
         )
         assert answer.status_code not in (401, 500), f"{route}: {answer.text}"
+
+
+@pytest.mark.parametrize("scope", ["usage:write", "events:read", "catalog:write", "invoices:read"])
+async def test_a_key_gets_through_where_its_scope_says(
+    app: FastAPI, client: httpx.AsyncClient, scope: str
+) -> None:
+    headers = await service_key(app, [scope])
+    for route in mounted(app):
+        if not route.public:
+            answer = await client.request(route.method, route.concrete, headers=headers, content=b"[]")
+            assert (answer.status_code == 403) == (route.permission != scope), f"{route}: {answer.text}"

@@ -13,7 +13,7 @@ from support import make_settings, serving, staff_headers
 
 from tallystick.apps.subscription_service import create_app
 from tallystick.platform.embedded import embedded_redis
-from tallystick.platform.rate_limit import Limiter, Policy, Verdict, SharedBuckets, forget, take
+from tallystick.platform.rate_limit import Limiter, Policy, SharedBuckets, Verdict, forget, take
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +73,15 @@ async def test_a_hundred_without_credentials(
         assert known.status_code == 200, "whoever says who he is has a limit of his own"
         assert numbers(known)[0] == 1_000_000
         assert (await client.get("/v1/health")).status_code == 200, "the probe of a balancer is never limited"
+
+
+async def test_paths_that_nobody_serves_count_too(database_url: str, tmp_path: Path) -> None:
+    app = create_app(make_settings(database_url, tmp_path, rate_limit_anonymous=5))
+    async with serving(app) as client:
+        answers = [await client.get(f"/wp-admin/{number}") for number in range(6)]
+        assert [answer.status_code for answer in answers] == [404] * 5 + [429]
+        assert [numbers(answer)[1] for answer in answers] == [4, 3, 2, 1, 0, 0]
+        assert (await client.delete("/v1/auth/login")).status_code == 429
 
 
 async def test_a_principal_has_a_limit(database_url: str, tmp_path: Path) -> None:

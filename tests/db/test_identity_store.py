@@ -110,6 +110,22 @@ async def test_invariants_hold_and_can_break(database: Database) -> None:
     assert await broken() == set(INVARIANTS)
 
 
+async def test_expired_sign_ins_are_swept(database: Database) -> None:
+    user = await register(database, "ada@example.com")
+    async with database.write() as session:
+        await session.execute(
+            """
+            INSERT INTO sessions (id, user_id, refresh_hash, expires_at)
+            SELECT gen_random_uuid(), $1, decode(md5(n::text), 'hex'), now() + make_interval(days => n)
+            FROM generate_series(-3, 3) AS n WHERE n <> 0
+            """,
+            user.id,
+        )
+        assert await service.forget_expired_sessions(session) == 3
+        assert await service.forget_expired_sessions(session) == 0
+        assert await session.fetchval("SELECT count(*) FROM sessions") == 3
+
+
 async def test_what_forgetting_leaves(database: Database) -> None:
     """Erasure changes no row of the log."""
     await register(database, "ada@example.com", account_no=9)

@@ -4,6 +4,7 @@ from tallystick.apps.background import Step
 from tallystick.audit import service as audit
 from tallystick.audit.service import Mark
 from tallystick.billing.service import clocks, runs
+from tallystick.identity import service as identity
 from tallystick.metering import service as metering
 from tallystick.platform import repository as platform
 from tallystick.platform.db import Database
@@ -30,14 +31,15 @@ def all_chores(database: Database, settings: Settings) -> list[tuple[str, Step, 
     async def forget_keys() -> bool:
         async with database.write() as session:
             await platform.purge_idempotency(session, settings.idempotency_days)
-        return False
+        async with database.write() as session:
+            return await identity.forget_expired_sessions(session) > 0
 
     return [
         ("seal-batches", seal_batches, 0.2),
         ("seal-audit", _audit_sealer(database, settings), 0.25),
         ("billing-runs", billing_runs, 0.25),
         ("test-clocks", test_clocks, 0.25),
-        ("forget-idempotency-keys", forget_keys, 3600.0),
+        ("forget-keys-and-sessions", forget_keys, 3600.0),
     ]
 
 

@@ -86,6 +86,17 @@ async def insert_session(
     )
 
 
+async def delete_expired_sessions(session: Session) -> int:
+    """Sign-ins whose refresh token is of no use any more (index on expires_at), a bounded number at a time."""
+    return await session.execute(
+        """
+        DELETE FROM sessions WHERE id IN (
+            SELECT id FROM sessions WHERE expires_at < now() ORDER BY expires_at LIMIT 10000 FOR UPDATE SKIP LOCKED
+        )
+        """
+    )
+
+
 async def insert_api_key(
     session: Session, entity_id: int, name: str, hint: str, key_hash: bytes, scopes: list[str],
     created_by: int | None, expires_at: datetime | None,

@@ -121,6 +121,11 @@ async def erase_users_of(session: Session, actor: Actor, account_no: int) -> Non
         await audit.forget(session, "user", str(user_id))
 
 
+async def forget_expired_sessions(session: Session) -> int:
+    """Housekeeping; how many went. A repeat goes on where this stopped."""
+    return await repository.delete_expired_sessions(session)
+
+
 async def make_api_key(
     session: Session, actor: Actor, *, key: str, name: str, scopes: list[str], expires_at: datetime | None
 ) -> tuple[int, list[str]]:

@@ -14,6 +14,7 @@ from tallystick.kernel.errors import (
     Invalid,
     Malformed,
     NotFound,
+    RateLimited,
     Refusal,
     TooLarge,
     Unauthenticated,
@@ -118,7 +119,7 @@ def install(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        response = refusal(from_http(error), request_id(request))
+        response = refusal(await _counted(request) or from_http(error), request_id(request))
         response.headers.update(error.headers or {})
         return response
 
@@ -126,6 +127,17 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+
+
+async def _counted(request: Request) -> Refusal | None:
+    """A path that no route knows never came past the limits: it counts against its address, so that nobody guesses for free."""
+    limit = getattr(request.app.state, "limit", None)
+    if limit is not None and "rate_limit_headers" not in request.scope["state"]:
+        try:
+            await limit(request, None)
+        except RateLimited as refused:
+            return refused
+    return None
 
 
 def request_id(request: Request) -> str:
