@@ -272,7 +272,7 @@ async def test_each_entity_counts_for_itself(database: Database) -> None:
 @pytest.mark.parametrize(
     "statement",
     ["UPDATE invoices SET total = total + 1, subtotal = subtotal + 1", "UPDATE invoices SET due_date = due_date + 1",
-     "UPDATE invoices SET bill_to = '{}'", "UPDATE invoices SET status = 'draft'", "UPDATE invoices SET account_no = account_no + 1",
+     "UPDATE invoices SET bill_to = NULL", "UPDATE invoices SET status = 'draft'", "UPDATE invoices SET account_no = account_no + 1",
      "DELETE FROM invoices", "TRUNCATE invoices CASCADE", "DELETE FROM invoice_lines", "UPDATE invoice_lines SET amount = amount + 1",
      "UPDATE invoice_lines SET description = 'x', voided = true", "TRUNCATE invoice_lines",
      """INSERT INTO invoice_lines (invoice_id, position, account_no, kind, description, quantity, unit, amount, exact, exact_cut,

@@ -251,7 +251,9 @@ async def billed_slices(
     ]
 
 
-async def partial_billed(session: ReadSession, accounts: Sequence[tuple[int, datetime]]) -> list[PartialBilled]:
+async def partial_billed(
+    session: ReadSession, accounts: Sequence[tuple[int, datetime]]
+) -> list[PartialBilled]:
     """Usage lines of each account whose slice begins at its instant or later: what bills of periods still open have charged.
 
     One range of uq_invoice_lines_slice per account, which holds nothing older than the open period: cost does not grow with history.

@@ -106,17 +106,17 @@ async def entries(
     ledger_account_id: int | None = None,
     account_no: int | None = None,
     account: str | None = None,
-    source: tuple[str, str] | None = None,
+    source_type: str | None = None,
+    source_id: str | None = None,
     entity_id: int | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Page[EntryView]:
-    """Entries, newest posting first. `since` and `until` bound business time, half-open; `source` is (type, id) of a document.
+    """Entries, newest posting first. `since` and `until` bound business time, half-open.
 
     Keyset on the primary key; an account's entries come from ix_ledger_entries_account_id, a document's from ix_ledger_postings_source.
     """
     before = decode_cursor(cursor, int, int)
-    kind, source_id = source or (None, None)
     rows = await session.fetch(
         """
         SELECT e.posting_id, e.position, p.key, p.kind, p.entity_id, p.occurred_at, p.source_type, p.source_id,
@@ -131,7 +131,7 @@ async def entries(
           AND ($9::timestamptz IS NULL OR p.occurred_at >= $9) AND ($10::timestamptz IS NULL OR p.occurred_at < $10)
         ORDER BY e.posting_id DESC, e.position LIMIT $11
         """,
-        before[0] if before else None, before[1] if before else None, ledger_account_id, account_no, account, kind, source_id,
+        before[0] if before else None, before[1] if before else None, ledger_account_id, account_no, account, source_type, source_id,
         entity_id, since, until, limit + 1,
     )  # fmt: skip
     views = [EntryView(**row) for row in rows[:limit]]

@@ -6,16 +6,18 @@ from typing import Any
 from uuid import UUID
 
 from tallystick.accounts import queries as accounts
+from tallystick.accounts.queries import Addressee
 from tallystick.audit import service as audit
 from tallystick.contracts.events import Event, InvoiceFinalized, InvoicePaid, InvoiceVoided
 from tallystick.entities import queries as entities
 from tallystick.invoicing import queries, repository
-from tallystick.invoicing.domain import numbering, posting, states
+from tallystick.invoicing.domain import posting, states
 from tallystick.invoicing.domain.draft import Status
 from tallystick.invoicing.queries import InvoiceView
 from tallystick.invoicing.service.storing import due_date, take
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import NotFound, Stale
+from tallystick.kernel.zones import local_date, zone
 from tallystick.ledger import service as ledger
 from tallystick.platform import outbox
 from tallystick.platform.db import Session
@@ -33,7 +35,7 @@ async def finalize(
 ) -> None:
     """Numbers, posts and freezes a draft; with `pay`, or where nothing is owed, it is paid at the same instant.
 
-    `now` is the account's business time. `bill_to` is whose name the document keeps. Raises `NotFound`, `IllegalTransition` (a repeat
+    `now` is the account's business time. The document keeps name and address as the account has them now, or `bill_to`. Raises `NotFound`, `IllegalTransition` (a repeat
     too), `Stale` where `revisions` does not hold the invoice's.
     """
     invoice = await locked(session, invoice_id, revisions)
@@ -41,19 +43,19 @@ async def finalize(
     states.require(invoice.status, status)
     lines = await queries.lines(session, invoice_id)
     entity = await entities.get(session, invoice.entity_id)
-    account_id = await _account_id(session, invoice)
+    person = await _addressee(session, invoice)
     head = _head(invoice)
     earned = posting.finalized(head, lines, invoice.taxes, now)
     paid = posting.paid(head, invoice.total, now) if pay and invoice.total else None
     await ledger.post(session, [each for each in (earned, paid) if each is not None])
-    (number,) = await take(session, entity, numbering.local_date(now, entity.timezone), 1)
+    (number,) = await take(session, entity, local_date(now, zone(entity.timezone)), 1)
     due = due_date(invoice.due_date, number, entity)
-    await repository.finalize(session, invoice_id, (status, *number, due, bill_to, now))
+    await repository.finalize(session, invoice_id, (status, *number, due, bill_to or person.bill_to, now))
     events: list[Event] = [
-        InvoiceFinalized(str(invoice_id), account_id, number[0], invoice.total, invoice.currency, now)
+        InvoiceFinalized(str(invoice_id), person.id, number[0], invoice.total, invoice.currency, now)
     ]
     if status is Status.PAID:
-        events.append(InvoicePaid(str(invoice_id), account_id, invoice.total, invoice.currency, now))
+        events.append(InvoicePaid(str(invoice_id), person.id, invoice.total, invoice.currency, now))
     await outbox.emit_all(session, events, request_id=actor.request_id)
     await _audit(session, actor, "finalized", invoice, {"status": status.value, "number": number[0]})
 
@@ -73,10 +75,10 @@ async def mark_paid(
             "Finalize the invoice before it is paid", details={"status": "is draft"}
         )
     states.require(invoice.status, Status.PAID)
-    account_id = await _account_id(session, invoice)
+    person = await _addressee(session, invoice)
     await ledger.post(session, [posting.paid(_head(invoice), invoice.owed, now)])
     await repository.mark_paid(session, invoice_id, now)
-    event = InvoicePaid(str(invoice_id), account_id, invoice.total, invoice.currency, now)
+    event = InvoicePaid(str(invoice_id), person.id, invoice.total, invoice.currency, now)
     await outbox.emit(session, event, request_id=actor.request_id)
     await _audit(session, actor, "paid", invoice, {"status": Status.PAID.value})
 
@@ -100,7 +102,7 @@ async def void(
             session, posting.key(invoice_id, posting.FINALIZED), key=posting.key(invoice_id, posting.VOIDED),
             kind=posting.VOIDED, now=now,
         )  # fmt: skip
-        event = InvoiceVoided(str(invoice_id), await _account_id(session, invoice), now)
+        event = InvoiceVoided(str(invoice_id), (await _addressee(session, invoice)).id, now)
         await outbox.emit(session, event, request_id=actor.request_id)
     await repository.void(session, invoice_id, now)
     await _audit(session, actor, "voided", invoice, {"status": Status.VOID.value})
@@ -121,8 +123,8 @@ def _head(invoice: InvoiceView) -> posting.Head:
     return posting.Head(invoice.id, invoice.account_no, invoice.entity_id, invoice.currency, invoice.total)
 
 
-async def _account_id(session: Session, invoice: InvoiceView) -> str:
-    return (await accounts.by_nos(session, [invoice.account_no]))[invoice.account_no].id
+async def _addressee(session: Session, invoice: InvoiceView) -> Addressee:
+    return (await accounts.addressees(session, [invoice.account_no]))[invoice.account_no]
 
 
 async def _audit(

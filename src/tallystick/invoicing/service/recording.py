@@ -1,11 +1,15 @@
 """Billing records (CONTRACT §4): invoices with one line, written and changed by hand."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from tallystick.accounts.domain import Account
 from tallystick.audit import service as audit
+from tallystick.entities import queries as entities
 from tallystick.invoicing import queries, repository
 from tallystick.invoicing.domain import records
 from tallystick.invoicing.domain.draft import Status
@@ -15,6 +19,8 @@ from tallystick.invoicing.service import changing
 from tallystick.invoicing.service.storing import store
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Conflict
+from tallystick.kernel.money import quantize
+from tallystick.kernel.zones import local_date, zone
 from tallystick.platform.db import Session
 
 CONTENT = frozenset({"amount", "description", "billing_date", "due_date"})
@@ -31,85 +37,96 @@ class RecordIssued(Conflict):
     sentence = "The record was issued and does not change any more; void it and write another"
 
 
+@dataclass(frozen=True, slots=True)
+class RecordWish:
+    """What a caller says of a new record; None takes the account's currency, its own date, and the entity's net terms."""
+
+    amount: Decimal
+    currency: str | None
+    description: str
+    billing_date: date | None
+    due_date: date | None
+    status: RecordStatus
+
+
 async def create_record(
-    session: Session,
-    actor: Actor,
-    new: NewRecord,
-    *,
-    record_id: UUID,
-    now: datetime,
-    bill_to: dict[str, Any] | None = None,
+    session: Session, actor: Actor, account: Account, wish: RecordWish, *, record_id: UUID, now: datetime
 ) -> None:
-    """Writes a record. `paid` finalizes, numbers and posts it at once; `pending` and `draft` leave a draft; `void` a draft voided."""
-    status = Status.PAID if new.status is RecordStatus.PAID else Status.DRAFT
-    people = {new.account_no: bill_to} if bill_to is not None else None
-    await store(
-        session, [records.draft(new, record_id)], status=status, now=now, ids=[record_id], actor=actor, bill_to=people
+    """Writes a record of an open account; `now` is its business time.
+
+    `paid` finalizes, numbers and posts it at once; `pending` and `draft` leave a draft; `void` a draft that is voided. Raises `Invalid`
+    where the amount has more decimals than its currency, or is due before it is billed. A repeat writes another record.
+    """
+    currency = wish.currency or account.currency
+    day = wish.billing_date or local_date(now, zone(account.timezone))
+    due = wish.due_date
+    if due is None:
+        due = day + timedelta(days=(await entities.get(session, account.entity_id)).net_terms_days)
+    records.check_dates(day, due)
+    new = NewRecord(
+        account.no, account.entity_id, currency, account.timezone, quantize(wish.amount, currency), wish.description, day, due
     )  # fmt: skip
-    shown_as = RecordStatus.DRAFT if new.status is RecordStatus.DRAFT else RecordStatus.PENDING
-    await repository.insert_record(session, record_id, new.billing_date, shown_as)
-    if new.status is RecordStatus.VOID:
+    status = Status.PAID if wish.status is RecordStatus.PAID else Status.DRAFT
+    await store(
+        session, [records.draft(new, record_id)], status=status, now=now, ids=[record_id], actor=actor
+    )
+    shown_as = RecordStatus.DRAFT if wish.status is RecordStatus.DRAFT else RecordStatus.PENDING
+    await repository.insert_record(session, record_id, day, shown_as)
+    if wish.status is RecordStatus.VOID:
         await changing.void(session, actor, record_id, now)
 
 
 async def change_record(
     session: Session,
     actor: Actor,
-    record: RecordView,
+    account: Account,
+    record_id: UUID,
     changes: Mapping[str, Any],
     *,
-    timezone: str,
     now: datetime,
-    bill_to: dict[str, Any] | None = None,
     revisions: Collection[int] | None = None,
 ) -> None:
-    """Applies what a PUT named: content of a draft, then the status. Saying what already is changes nothing.
+    """Applies what a PUT named: content of a draft, then the status. Saying what already is changes nothing, so a repeat is safe.
 
-    Raises `RecordIssued`, `NotARecord`, `IllegalTransition`, `Stale`.
+    Raises `NotFound`, `Stale`, `RecordIssued`, `NotARecord`, `IllegalTransition`, and `Invalid` as `create_record`.
     """
-    invoice = await changing.locked(session, record.id, revisions)
-    current = await queries.record(session, record.id)
+    invoice = await changing.locked(session, record_id, revisions)
+    current = await queries.record(session, record_id)
     assert current is not None, "records are never deleted"
-    shown = records.shown_status(invoice.status, current.shown_as)
     content = {
         name: value for name, value in changes.items() if name in CONTENT and getattr(current, name) != value
     }
     wanted = changes.get("status")
-    if wanted is not None and wanted != shown:
-        records.require_change(invoice.status, wanted)
-    else:
+    if wanted == records.shown_status(invoice.status, current.shown_as):
         wanted = None
+    if wanted is not None:
+        records.require_change(invoice.status, wanted)
     if content or wanted in records.OPEN:
-        await _rewrite(session, actor, current, content, wanted, timezone)
+        await _rewrite(session, actor, account, current, content, wanted)
     if wanted is RecordStatus.VOID:
-        await changing.void(session, actor, record.id, now)
+        await changing.void(session, actor, record_id, now)
     elif wanted is RecordStatus.PAID and invoice.status is Status.DRAFT:
-        await changing.finalize(session, actor, record.id, now, pay=True, bill_to=bill_to)
+        await changing.finalize(session, actor, record_id, now, pay=True)
     elif wanted is RecordStatus.PAID:
-        await changing.mark_paid(session, actor, record.id, now)
+        await changing.mark_paid(session, actor, record_id, now)
 
 
 async def _rewrite(
     session: Session,
     actor: Actor,
+    account: Account,
     current: RecordView,
     content: Mapping[str, Any],
     wanted: RecordStatus | None,
-    timezone: str,
 ) -> None:
-    if current.status is not Status.DRAFT:
-        raise RecordIssued
     if current.shown_as is None or current.billing_date is None:
         raise NotARecord
+    if current.status is not Status.DRAFT:
+        raise RecordIssued
     values = {name: getattr(current, name) for name in CONTENT} | dict(content)
-    new = NewRecord(
-        current.account_no,
-        current.entity_id,
-        current.currency,
-        timezone,
-        status=RecordStatus.PENDING,
-        **values,
-    )
+    values["amount"] = quantize(values["amount"], current.currency)
+    records.check_dates(values["billing_date"], values["due_date"])
+    new = NewRecord(account.no, account.entity_id, current.currency, account.timezone, **values)
     line = records.line(new, current.id)
     shown_as = wanted if wanted in records.OPEN else current.shown_as
     await repository.rewrite_record(

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from tallystick.accounts import queries as accounts
+from tallystick.accounts.queries import Addressee
 from tallystick.audit import service as audit
 from tallystick.audit.domain import Change
 from tallystick.contracts.events import Event, InvoiceFinalized, InvoicePaid
@@ -21,6 +22,7 @@ from tallystick.invoicing.domain.draft import InvoiceDraft, Status
 from tallystick.invoicing.repository import Numbering
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Conflict
+from tallystick.kernel.zones import local_date, zone
 from tallystick.ledger import service as ledger
 from tallystick.ledger.domain import Posting
 from tallystick.platform import outbox
@@ -63,14 +65,13 @@ async def store(
     request_id: str = "",
     run_id: UUID | None = None,
     bill_to: Mapping[int, dict[str, Any]] | None = None,
-    account_ids: Mapping[int, str] | None = None,
 ) -> list[InvoiceRef]:
-    """Stores drafts, hundreds at once, as `draft`, `finalized` or `paid`, in nine statements or fewer whatever their number.
+    """Stores drafts, hundreds at once, as `draft`, `finalized` or `paid`, in eight statements or fewer whatever their number.
 
     A draft without lines is left out; one with lines and total 0 that is to be finalized is paid at once. `now` is business time;
-    an issue date is the entity's local date of it, or that of `issue_dates`, never before the series' last. `bill_to` (by account
-    number) is frozen on issued documents. `account_ids` spares a look-up to whoever knows them. Raises `AlreadyBilled` where a slice
-    of a price is on another invoice that is not void: the transaction is then lost, nothing of the batch is stored.
+    an issue date is the entity's local date of it, or that of `issue_dates`, never before the series' last. Issued
+    documents keep name and address as the account has them now, or as `bill_to` (by account number) says. Raises `AlreadyBilled`
+    where a slice of a price is on another invoice that is not void: the transaction is then lost, nothing of the batch is stored.
     """
     given = issue_dates or [draft.issue_date for draft in drafts]
     items = [
@@ -82,28 +83,21 @@ async def store(
         return []
     await _copy_lines(session, items)
     numbers: dict[UUID, Numbering] = {}
+    people: dict[int, Addressee] = {}
     known = await entities.all(session)
     if status is not Status.DRAFT:
+        people = await accounts.addressees(session, {item.draft.account_no for item in items})
         await ledger.post(session, [entry for item in items for entry in _postings(item, now)])
-        if account_ids is None:
-            found = await accounts.by_nos(session, {item.draft.account_no for item in items})
-            account_ids = {no: account.id for no, account in found.items()}
         numbers = await _take_numbers(session, items, known, now)
-    people = bill_to if bill_to is not None and status is not Status.DRAFT else {}
-    await repository.copy_invoices(
-        session,
-        [
-            repository.invoice_row(
-                item.id, item.draft, item.status, numbers.get(item.id),
-                due_date(item.draft.due_date, numbers.get(item.id), known[item.draft.entity_id]),
-                people.get(item.draft.account_no), run_id, now,
-            )
-            for item in items
-        ],
-    )  # fmt: skip
-    if account_ids is not None and status is not Status.DRAFT:
-        events = [event for item in items for event in _events(item, numbers[item.id][0], account_ids, now)]
-        await outbox.emit_all(session, events, request_id=request_id or actor.request_id)
+    rows = [_row(item, numbers.get(item.id), known, people, bill_to or {}, run_id, now) for item in items]
+    await repository.copy_invoices(session, rows)
+    events = [
+        event
+        for item in items
+        if item.id in numbers
+        for event in _events(item, numbers[item.id][0], people, now)
+    ]
+    await outbox.emit_all(session, events, request_id=request_id or actor.request_id)
     await audit.record_many(session, [_change(actor, item, numbers.get(item.id)) for item in items])
     return [
         InvoiceRef(item.id, numbers[item.id][0] if item.id in numbers else None, item.draft.account_no, item.draft.total, item.status)
@@ -113,6 +107,21 @@ async def store(
 
 def _status(draft: InvoiceDraft, status: Status) -> Status:
     return Status.PAID if status is Status.FINALIZED and draft.total == 0 else status
+
+
+def _row(
+    item: _Item,
+    number: Numbering | None,
+    known: Mapping[int, Entity],
+    people: Mapping[int, Addressee],
+    bill_to: Mapping[int, dict[str, Any]],
+    run_id: UUID | None,
+    now: datetime,
+) -> tuple[Any, ...]:
+    draft = item.draft
+    person = None if number is None else bill_to.get(draft.account_no) or people[draft.account_no].bill_to
+    due = due_date(draft.due_date, number, known[draft.entity_id])
+    return repository.invoice_row(item.id, draft, item.status, number, due, person, run_id, now)
 
 
 async def _copy_lines(session: Session, items: Sequence[_Item]) -> None:
@@ -139,7 +148,7 @@ async def _take_numbers(
     groups: dict[tuple[int, date], list[_Item]] = {}
     for item in items:
         entity = known[item.draft.entity_id]
-        day = item.issue_date or numbering.local_date(now, entity.timezone)
+        day = item.issue_date or local_date(now, zone(entity.timezone))
         groups.setdefault((entity.id, day), []).append(item)
     numbers: dict[UUID, Numbering] = {}
     for (entity_id, day), group in sorted(groups.items(), key=lambda each: each[0]):
@@ -166,8 +175,8 @@ def due_date(wanted: date | None, number: Numbering | None, entity: Entity) -> d
     return number[4] + timedelta(days=entity.net_terms_days)
 
 
-def _events(item: _Item, number: str, account_ids: Mapping[int, str], now: datetime) -> list[Event]:
-    draft, account_id = item.draft, account_ids[item.draft.account_no]
+def _events(item: _Item, number: str, people: Mapping[int, Addressee], now: datetime) -> list[Event]:
+    draft, account_id = item.draft, people[item.draft.account_no].id
     events: list[Event] = [
         InvoiceFinalized(str(item.id), account_id, number, draft.total, draft.currency, now)
     ]
