@@ -6,7 +6,7 @@ the sealer therefore waits until every transaction that could hold an id up to i
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -163,11 +163,14 @@ async def seal(
 
 
 async def verify(
-    session: ReadSession, keys: Sequence[SigningKey], known: Sequence[Checkpoint]
+    session: ReadSession,
+    keys: Sequence[SigningKey],
+    known: Sequence[Checkpoint],
+    progress: Callable[[int], None] | None = None,
 ) -> VerifyReport:
     """Recomputes the whole chain. Give it a snapshot session, and checkpoints read *before* that snapshot was taken.
 
-    Stops at the first problem: what comes after a break is unproven anyway.
+    Stops at the first problem: what comes after a break is unproven anyway. `progress` is told how many rows each block proved.
     """
     public = {key.key_id: key.public for key in keys}
 
@@ -184,6 +187,8 @@ async def verify(
         if problem is not None:
             break
         rows, count = rows + len(block.row_ids), count + 1
+        if progress is not None:
+            progress(len(block.row_ids))
         if block.id in wanted:
             sealed[block.id] = (block.hash, block.row_ids[0])
         previous = block

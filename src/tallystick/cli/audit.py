@@ -1,13 +1,16 @@
 """`tallystick audit`: proving that nobody changed the log."""
 
+import time
 from typing import Any
 
 import typer
+from rich.console import Console
 
-from tallystick.audit import checkpoints, places, service
+from tallystick.audit import checkpoints, places, queries, service
 from tallystick.audit.domain import VerifyReport
 from tallystick.cli import output
 from tallystick.cli.output import JsonOption
+from tallystick.cli.progress import Steps
 from tallystick.cli.runtime import with_database
 from tallystick.platform.db import Database
 from tallystick.platform.settings import load_settings
@@ -28,7 +31,9 @@ def verify(as_json: JsonOption = False) -> None:
 
     async def work(database: Database) -> VerifyReport:
         async with database.snapshot() as session:
-            return await service.verify(session, keys, known)
+            steps = Steps(Console(stderr=True), time.monotonic)
+            with steps.step("Verifying", await queries.rows_about(session), "rows") as done:
+                return await service.verify(session, keys, known, done)
 
     report = with_database(work, settings=settings)
     if as_json:
