@@ -20,7 +20,7 @@ from tallystick.platform.db import ReadSession
 from tallystick.platform.edge import system_now
 from tallystick.platform.http.envelope import Envelope, created, ok
 from tallystick.platform.http.errors import responses
-from tallystick.platform.http.routes import Reading, Writing, allow, database, own_transaction, router
+from tallystick.platform.http.routes import Reading, Writing, allow, database, direct, router
 
 events = router("events")
 routers: list[tuple[APIRouter, list[str]]] = [
@@ -48,9 +48,6 @@ class NoSuchEvent(NotFound):
     sentence = "There is no event with this id and source"
 
 
-Backfill = Annotated[
-    bool, Query(description="Lets events older than the late limit in; needs the right events:backfill")
-]
 EventId = Annotated[str, Path(min_length=1, max_length=MAX_TEXT)]
 Source = Annotated[str, Query(max_length=MAX_TEXT)]
 _DUPLICATE: dict[int | str, dict[str, Any]] = {
@@ -60,7 +57,14 @@ _EVENT_SCHEMA = EventIn.model_json_schema()
 
 
 def _takes(content: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": content}}
+    backfill = {
+        "name": "backfill",
+        "in": "query",
+        "required": False,
+        "description": "Lets events older than the late limit in; needs the right events:backfill",
+        "schema": {"type": "boolean", "default": False},
+    }
+    return {"parameters": [backfill], "requestBody": {"required": True, "content": content}}
 
 
 @events.post(
@@ -71,10 +75,8 @@ def _takes(content: dict[str, Any]) -> dict[str, Any]:
     responses={**_DUPLICATE, **responses(409)},
     openapi_extra=_takes({"application/json": {"schema": _EVENT_SCHEMA}}),
 )
-@own_transaction
-async def record_event(
-    request: Request, backfill: Backfill = False, actor: Actor = allow("events:write")
-) -> Response:
+@direct
+async def record_event(request: Request, actor: Actor = allow("events:write")) -> Response:
     """201: on disk. 200: it was already. 409: another event has this source and id. 422: `code` says what is wrong with it."""
     _kind(request, "application/json")
     event = reading.read_one(await request.body())
@@ -84,7 +86,7 @@ async def record_event(
         event,
         now=system_now(),
         request_id=actor.request_id,
-        **_rules(request, actor, backfill),
+        **_rules(request, actor),
     )
     if verdict.status == "conflict":
         raise EventConflict(details=verdict.details)
@@ -106,10 +108,8 @@ async def record_event(
         }
     ),
 )
-@own_transaction
-async def record_batch(
-    request: Request, backfill: Backfill = False, actor: Actor = allow("events:write")
-) -> Response:
+@direct
+async def record_batch(request: Request, actor: Actor = allow("events:write")) -> Response:
     """A verdict for each event in order. Accepted ones are on disk whatever the others are; the whole call may be repeated."""
     kind = _kind(request, "application/json", *NDJSON)
     body = await request.body()
@@ -118,7 +118,7 @@ async def record_batch(
     verdicts = iter(
         await service.ingest(
             database(request), actor, readable, now=system_now(), request_id=actor.request_id,
-            **_rules(request, actor, backfill),
+            **_rules(request, actor),
         )
     )  # fmt: skip
     outcome = [event if isinstance(event, Verdict) else next(verdicts) for event in sent.events]
@@ -149,10 +149,14 @@ def _kind(request: Request, *taken: str) -> str:
     return kind
 
 
-def _rules(request: Request, actor: Actor, backfill: bool) -> dict[str, Any]:
-    if backfill:
+def _rules(request: Request, actor: Actor) -> dict[str, Any]:
+    asked = request.query_params.get("backfill", "false")
+    if asked not in ("true", "false"):
+        raise Invalid.field("backfill", "must be true or false", code="validation_failed")
+    if asked == "true":
         actor.require("events:backfill")
-    return {"backfill": backfill, "late_limit": timedelta(days=request.app.state.settings.late_limit_days)}
+    late_limit = timedelta(days=request.app.state.settings.late_limit_days)
+    return {"backfill": asked == "true", "late_limit": late_limit}
 
 
 @events.get(

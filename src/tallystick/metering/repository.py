@@ -7,16 +7,23 @@ from uuid import UUID
 
 from tallystick.platform.db import ReadSession, Record, Session
 
+# The columns pass through `given`, so that their length never reaches the planner: one generic plan, made once per connection, serves
+# one event and ten thousand. `sent` and `fresh` meet by hash; `event_keys` and `usage_events` are only inserted into.
 _INGEST = """
 WITH started AS MATERIALIZED (SELECT pg_current_xact_id() AS xid),
+given AS MATERIALIZED (
+    SELECT $1::uuid[] AS key, $2::bigint[] AS account_no, $3::int[] AS meter_id, $4::timestamptz[] AS occurred_at,
+           $5::bigint[] AS c_hi, $6::bigint[] AS c_lo, $7::text[] AS event_id, $8::text[] AS quantity, $9::text[] AS unit_price,
+           $10::text[] AS properties, $11::text[] AS source
+),
 batch AS (
     INSERT INTO ingest_batches (id, xid, received, principals, request_id)
-    SELECT nextval('ingest_batch_ids'), started.xid::text::bigint, cardinality($1::uuid[]), $12, $13 FROM started
-    RETURNING id
+    SELECT nextval('ingest_batch_ids'), started.xid::text::bigint, cardinality(given.key), $12, $13 FROM started, given
+    RETURNING id, received
 ),
 sent AS MATERIALIZED (
-    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::text[],
-                         $8::text[], $9::text[], $10::text[], $11::text[]) WITH ORDINALITY
+    SELECT n.* FROM given CROSS JOIN LATERAL unnest(given.key, given.account_no, given.meter_id, given.occurred_at, given.c_hi,
+        given.c_lo, given.event_id, given.quantity, given.unit_price, given.properties, given.source) WITH ORDINALITY
     AS n (key, account_no, meter_id, occurred_at, c_hi, c_lo, event_id, quantity, unit_price, properties, source, position)
 ),
 fresh AS (
@@ -29,13 +36,13 @@ written AS (
     INSERT INTO usage_events (account_no, occurred_at, batch_id, c_hi, c_lo, key, meter_id, position, quantity, unit_price,
                               source, event_id, properties)
     SELECT sent.account_no, sent.occurred_at, batch.id, sent.c_hi, sent.c_lo, sent.key, sent.meter_id, sent.position,
-           coalesce(sent.quantity, '1')::numeric, nullif(sent.unit_price, '')::numeric, coalesce(sent.source, $14), sent.event_id,
-           nullif(sent.properties, '')::jsonb
+           coalesce(sent.quantity, '1')::numeric, nullif(sent.unit_price, '')::numeric, coalesce(sent.source, $14),
+           sent.event_id, nullif(sent.properties, '')::jsonb
     FROM batch, sent JOIN fresh USING (key)
     RETURNING 1
 )
 SELECT batch.id,
-       CASE WHEN (SELECT count(*) FROM fresh) < cardinality($1::uuid[])
+       CASE WHEN (SELECT count(*) FROM fresh) < batch.received
             THEN ARRAY(SELECT sent.key FROM sent WHERE sent.key NOT IN (SELECT key FROM fresh)) END AS taken
 FROM batch
 """

@@ -87,34 +87,32 @@ def _group(database: Database) -> Group:
 async def directory(database: Database, actor: Actor, events: Sequence[IncomingEvent]) -> Directory:
     """The accounts and meters that `events` name: from memory, the rest by one statement each."""
     known = memory.of(database)
-    known.forget_stale()
+    renewed = known.turn()
     by_id, meters = known.accounts, known.meters
     by_external = known.external.setdefault(actor.entity_id, {})
-    ids = {event.account_id for event in events} - by_id.keys() - {None}
-    external = {event.external_id for event in events} - by_external.keys() - {None}
-    codes = {event.meter for event in events} - meters.keys()
-    if not (ids or external or codes):
+    ids = {event.account_id for event in events if event.account_id not in by_id} - {None}
+    external = {event.external_id for event in events if event.external_id not in by_external} - {None}
+    codes = {event.meter for event in events if event.meter not in meters}
+    if not (ids or external or codes or renewed):
         return Directory(by_id, by_external, meters)
     async with database.read() as session:
-        if ids or external:
+        if codes:
+            meters.update(await catalog.meters_by_code(session, codes))
+        if ids or external or renewed:
             rows = await accounts.for_metering(
-                session, actor.entity_id, [x for x in ids if x], [x for x in external if x]
+                session, actor.entity_id, [*renewed, *(x for x in ids if x)], [x for x in external if x]
             )
             found = [MeteredAccount(*row) for row in rows]
             kept = [account for account in found if account.frozen_time is None]
             by_id.update((account.id, account) for account in kept)
-            by_external.update(
-                (account.external_id, account)
-                for account in kept
-                if account.external_id and account.entity_id == actor.entity_id
-            )
+            for account in kept:
+                if account.external_id:
+                    known.external.setdefault(account.entity_id, {})[account.external_id] = account
             if len(kept) < len(found):
                 by_id = by_id | {account.id: account for account in found}
                 by_external = by_external | {
-                    a.external_id: a for a in found if a.external_id and a.external_id in external
+                    a.external_id: a for a in found if a.external_id in external and a.external_id
                 }
-        if codes:
-            meters.update(await catalog.meters_by_code(session, codes))
     return Directory(by_id, by_external, meters)
 
 
@@ -124,14 +122,14 @@ async def write(
     """Writes rows in one transaction; identities that stand twice among them, or in the store, are compared, not written."""
     await _prepare_months(database, rows)
     try:
-        return await database.run(lambda session: _write(session, rows, principals, request_id))
+        return await database.run(lambda session: _write(session, rows, principals, request_id), single=True)
     except asyncpg.CheckViolationError as error:
         if error.constraint_name is not None:
             raise
         # "No partition for row": the database is not the one that was remembered (restored, migrated down). Look again, once.
         memory.of(database).months.clear()
         await _prepare_months(database, rows)
-        return await database.run(lambda session: _write(session, rows, principals, request_id))
+        return await database.run(lambda session: _write(session, rows, principals, request_id), single=True)
 
 
 async def _write(

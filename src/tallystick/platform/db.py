@@ -126,6 +126,12 @@ class Database:
             yield ReadSession(connection)
 
     @asynccontextmanager
+    async def single(self) -> AsyncIterator[Session]:
+        """For a command that is one statement: each is committed when it returns, without BEGIN and COMMIT, two of three round trips."""
+        async with self._acquire() as connection:
+            yield Session(connection)
+
+    @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[ReadSession]:
         """All statements see one moment (REPEATABLE READ, READ ONLY): previews, reports, verification."""
         async with (
@@ -134,11 +140,14 @@ class Database:
         ):
             yield ReadSession(connection)
 
-    async def run(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
-        """`work` in a write transaction, repeated where PostgreSQL asks for it (40001, 40P01). `work` must bear a repeat."""
+    async def run(self, work: Callable[[Session], Awaitable[Result]], *, single: bool = False) -> Result:
+        """`work` in a write transaction, repeated where PostgreSQL asks for it (40001, 40P01). `work` must bear a repeat.
+
+        `single`: its one writing statement is a transaction of its own.
+        """
         for attempt in range(_TRIES):
             try:
-                async with self.write() as session:
+                async with self.single() if single else self.write() as session:
                     return await work(session)
             except RETRIED:
                 if attempt == _TRIES - 1:

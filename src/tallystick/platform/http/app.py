@@ -16,7 +16,7 @@ from tallystick.platform.edge import system_now
 from tallystick.platform.http import errors
 from tallystick.platform.http.edge import Edge
 from tallystick.platform.http.envelope import ExactResponse
-from tallystick.platform.http.routes import own_transaction, public, router
+from tallystick.platform.http.routes import lanes, own_transaction, public, router
 from tallystick.platform.settings import Settings
 
 Startup = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -67,6 +67,7 @@ def build(
     app.add_middleware(
         edge, max_body=settings.max_body_bytes, max_batch=settings.max_batch_bytes, batch_paths=batch_paths,
         log_access=settings.access_log,
+        lanes={place: lane for part, prefixes in routers for place, lane in lanes(part, prefixes).items()},
     )  # fmt: skip
     return app
 

@@ -5,10 +5,14 @@ It wraps every request, so it allocates little and awaits nothing of its own.
 
 import re
 import time
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
 import structlog
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tallystick.kernel.errors import Malformed, Refusal, TooLarge
@@ -33,7 +37,7 @@ _DOCS_POLICY = (
 
 
 class Edge:
-    """ASGI middleware. `batch_paths` may carry larger bodies, up to `max_batch`."""
+    """ASGI middleware. `batch_paths` may carry larger bodies, up to `max_batch`; `lanes` are hot routes, called without routing."""
 
     def __init__(
         self,
@@ -43,12 +47,14 @@ class Edge:
         max_batch: int,
         batch_paths: frozenset[str] = frozenset(),
         log_access: bool = True,
+        lanes: Mapping[tuple[str, str], Callable[[Request], Awaitable[Response]]] = MappingProxyType({}),
     ) -> None:
         self.app = app
         self.max_body = max_body
         self.max_batch = max_batch
         self.batch_paths = batch_paths
         self.log_access = log_access
+        self.lanes = lanes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -108,7 +114,13 @@ class Edge:
                 raise TooLarge(f"The body is over {limit} bytes")
             return message
 
-        await self.app(scope, receive if length is not None else counted, answer)
+        body = receive if length is not None else counted
+        lane = self.lanes.get((scope["method"], scope["path"]))
+        if lane is None:
+            await self.app(scope, body, answer)
+        else:
+            response = await lane(Request(scope, body))
+            await response(scope, body, answer)
 
     def _extra(self, scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:
         headers = [(b"x-request-id", request_id.encode()), *_HEADERS]
