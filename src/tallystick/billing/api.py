@@ -94,7 +94,7 @@ async def close_account(
 
 
 @part.get(
-    "/events/{event_id}",
+    "/events/{event_id:path}",
     summary="What became of an event: pending, billed on which line, or why not",
     response_model=Envelope[EventOut],
     responses=responses(404),

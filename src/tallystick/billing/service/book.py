@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from tallystick.accounts import queries as accounts
 from tallystick.accounts.domain import Account
@@ -28,6 +29,7 @@ class Shelf:
     meters: dict[int, Meter] = field(default_factory=dict)
     prices: dict[int, Price] = field(default_factory=dict)
     entities: dict[int, Entity] = field(default_factory=dict)
+    frozen: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def price(self, charge: Charge, currency: str) -> Price:
         """The charge's compiled price, by the rule version it was accepted under."""
@@ -42,6 +44,17 @@ class Shelf:
             )
             self.prices[charge.id] = price
         return price
+
+    def terms(self, charge: Charge) -> dict[str, Any]:
+        """What is frozen on each line of the charge: all that its price and its count follow from."""
+        terms = self.frozen.get(charge.id)
+        if terms is None:
+            meter = self.meters[charge.meter_id]
+            terms = self.frozen[charge.id] = {
+                "charge_model": charge.charge_model, "properties": charge.properties, "adjustments": charge.adjustments,
+                "meter": meter.code, "aggregation": meter.aggregation.value, "field": meter.field, "filters": meter.filters,
+            }  # fmt: skip
+        return terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,8 +225,9 @@ def _renewal_items(
         yield _fee_item(renewal, renewal.fee)
     if renewal.usage is not None:
         billed = partials[renewal.subscription.account_no, renewal.subscription.id]
+        due = _share(renewal, renewal.usage)
         for charge, total in zip(renewal.version.charges, totals, strict=False):
-            yield _usage_item(book, renewal, renewal.usage, charge, total, billed, to_batch)
+            yield _usage_item(book, renewal, renewal.usage, charge, total, billed, due, to_batch)
         if renewal.version.minimum is not None and renewal.usage_end is None:
             yield _commitment_item(book, renewal, renewal.usage, renewal.version.minimum, billed)
 
@@ -239,19 +240,26 @@ def _commitment_item(
     fee = _fee_item(renewal, part)
     exact = fee_exact(fee.price, fee.quantity, fee.used, fee.whole)
     rounding = Rounding(book.shelf.entities[renewal.subscription.entity_id].rounding)
-    measured = fraction(version.proration, part.service, part.whole)
     return Commitment(
         subscription_id=renewal.subscription.id,
         plan_version_id=version.id,
         description=f"{version.name}: top-up to the minimum",
         minimum=minimum,
-        share=measured if version.settings.get("prorate_limits", True) else Share().limits,
+        share=_share(renewal, part).limits,
         fee=round_money(exact, version.currency, rounding),
         billed=sum((each.amount for each in billed if each.period_start >= part.whole.period.start), ZERO),
         start=part.service.start,
         end=part.service.end,
         aligned=(part.whole.period.start, part.whole.period.end),
         gl_code=version.gl_code,
+    )
+
+
+def _share(renewal: Renewal, part: Part) -> Share:
+    """What part of flat amounts, and of minimums and included units, the served part of the period is due."""
+    measured = fraction(renewal.version.proration, part.service, part.whole)
+    return Share(
+        measured, measured if renewal.version.settings.get("prorate_limits", True) else Share().limits
     )
 
 
@@ -282,13 +290,13 @@ def _usage_item(
     charge: Charge,
     total: UsageTotal,
     billed: list[PartialBilled],
+    due: Share,
     to_batch: int,
 ) -> Usage:
     start = max(part.whole.period.start, renewal.subscription.started_at)
-    own = [each for each in billed if each.price_key == f"charge:{charge.id}" and each.period_start >= start]
+    key = f"charge:{charge.id}"
+    own = [each for each in billed if each.price_key == key and each.period_start >= start] if billed else []
     meter = book.shelf.meters[charge.meter_id]
-    measured = fraction(renewal.version.proration, part.service, part.whole)
-    limits = measured if renewal.version.settings.get("prorate_limits", True) else Share().limits
     return Usage(
         subscription_id=renewal.subscription.id,
         plan_version_id=renewal.version.id,
@@ -296,10 +304,7 @@ def _usage_item(
         description=charge.name,
         unit=meter.unit,
         price=book.shelf.price(charge, renewal.version.currency),
-        terms={
-            "charge_model": charge.charge_model, "properties": charge.properties, "adjustments": charge.adjustments,
-            "meter": meter.code, "aggregation": meter.aggregation.value, "field": meter.field, "filters": meter.filters,
-        },
+        terms=book.shelf.terms(charge),
         quantity=total.quantity,
         evidence=UsageEvidence(meter.id, 0, to_batch, total.count, total.checksum),
         counted_from=start,
@@ -307,7 +312,7 @@ def _usage_item(
         end=renewal.usage_end or part.service.end,
         aligned=(part.whole.period.start, part.whole.period.end),
         gl_code=charge.gl_code,
-        share=Share(fee=measured, limits=limits),
+        share=due,
         billed=sum((each.amount for each in own), ZERO),
         billed_quantity=sum((each.quantity for each in own), ZERO),
         partial=renewal.usage_end is not None,

@@ -75,16 +75,14 @@ async def bill_accounts(session: Session, account_nos: Sequence[int], order: Ord
         bills = [
             bill for no in remaining if (bill := due_bill(book, book.accounts[no], order.as_of)) is not None
         ]
-        if not bills:
-            break
         await fill(session, book, bills, order.to_batch)
         done, failures = draft(bills)
         outcome.failures.extend(failures)
         drafts = [each for _, own in done for each in own]
         if drafts:
             outcome.invoices.extend(await store(session, drafts, order))
-        await advance(session, book, [bill for bill, _ in done])
-        remaining = [bill.account.no for bill, _ in done]
+        following = await advance(session, book, [bill for bill, _ in done])
+        remaining = [no for no, due in following if due is not None and due <= order.as_of]
     return outcome
 
 
@@ -149,8 +147,8 @@ async def store(session: Session, drafts: list[InvoiceDraft], order: Order) -> l
     )
 
 
-async def advance(session: Session, book: Book, bills: Sequence[Bill]) -> None:
-    """Moves every billed subscription and month on, and each account's next due instant with them."""
+async def advance(session: Session, book: Book, bills: Sequence[Bill]) -> list[tuple[int, datetime | None]]:
+    """Moves every billed subscription and month on; gives each account's next due instant."""
     moves: list[Advance] = []
     months: list[tuple[int, datetime, datetime | None]] = []
     dues: list[tuple[int, datetime | None]] = []
@@ -167,6 +165,7 @@ async def advance(session: Session, book: Book, bills: Sequence[Bill]) -> None:
     await subscriptions.advance(session, moves)
     await accounts.advance_usage(session, months)
     await accounts.set_next_billing(session, dues)
+    return dues
 
 
 def _moved(book: Book, bill: Bill, moves: list[Advance]) -> list[datetime | None]:

@@ -5,8 +5,11 @@ moves its counters. Killed at any moment, it is claimed again after its lease an
 claimers at once share the accounts by row locks.
 """
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -17,7 +20,7 @@ from tallystick.audit import service as audit
 from tallystick.billing import queries, repository
 from tallystick.billing.domain.runs import Run, RunNotFound
 from tallystick.billing.service.book import Shelf
-from tallystick.billing.service.renewal import Order, Outcome, bill_accounts
+from tallystick.billing.service.renewal import Order, bill_accounts
 from tallystick.kernel.actor import Actor, system_actor
 from tallystick.kernel.errors import Invalid
 from tallystick.metering import service as metering
@@ -26,6 +29,9 @@ from tallystick.platform.db import Database, ReadSession, Session
 log = structlog.get_logger("billing")
 PAGE = 400
 """Accounts billed in one transaction: large enough to make its statements worth their price, small enough to hold locks briefly."""
+
+LANES = 2
+"""Pages under way at once: while one waits for PostgreSQL, another computes."""
 
 PATIENCE = 10.0
 """Seconds a run waits for events that are being written when it starts."""
@@ -82,19 +88,14 @@ async def execute(
     progress: Progress | None = None,
 ) -> Run:
     """Carries a run out, page after page, to its end. Safe to repeat at any point."""
-    shelf = Shelf()
     try:
         to_batch = await metering.seal(database, patience=PATIENCE)
         async with database.write() as session:
             await repository.begin_run(
                 session, run.id, await queries.due_count(session, run.as_of, run.account_no)
             )
-        while True:
-            run, worked = await _page(database, run, shelf, to_batch, now(), new_id)
-            if progress is not None:
-                progress(run)
-            if not worked:
-                break
+        work = _Work(database, run, Shelf(), to_batch, now, new_id, progress or _silent)
+        await asyncio.gather(*(_pages(work) for _ in range(1 if run.account_no else LANES)))
         async with database.write() as session:
             await repository.finish_run(session, run.id, None)
             return await find_run(session, run.id)
@@ -105,31 +106,47 @@ async def execute(
         raise
 
 
-async def _page(
-    database: Database, run: Run, shelf: Shelf, to_batch: int, now: datetime, new_id: Callable[[], UUID]
-) -> tuple[Run, bool]:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One run being carried out."""
+
+    database: Database
+    run: Run
+    shelf: Shelf
+    to_batch: int
+    now: Callable[[], datetime]
+    new_id: Callable[[], UUID]
+    progress: Progress
+
+
+def _silent(_run: Run) -> None:
+    """Nobody watches."""
+
+
+async def _pages(work: _Work) -> None:
+    """Page after page, until none is due that nobody else has taken."""
+    while True:
+        run, more = await work.database.run(partial(_page, work))
+        work.progress(run)
+        if not more:
+            return
+
+
+async def _page(work: _Work, session: Session) -> tuple[Run, bool]:
+    """Bills one page and counts it, in the caller's transaction; False where there was nothing more to bill."""
+    run, now = work.run, work.now()
+    if run.account_no is None:
+        nos = await repository.claim_due(session, run.as_of, PAGE)
+    else:
+        nos = await repository.lock_due_account(session, run.account_no, run.as_of)
+        account = (await accounts.by_nos(session, [run.account_no]))[run.account_no]
+        now = await accounts.business_now(session, account, now)
     actor = system_actor("billing-run", request_id=run.request_id)
-    order = Order(run.as_of, now, to_batch, actor, new_id, run.id)
-
-    async def work(session: Session) -> tuple[Run, bool]:
-        if run.account_no is None:
-            nos = await repository.claim_due(session, run.as_of, PAGE)
-        else:
-            nos = await repository.lock_due_account(session, run.account_no, run.as_of)
-            account = (await accounts.by_nos(session, [run.account_no]))[run.account_no]
-            if account.test_clock_id is not None:
-                order_now = await accounts.business_now(session, account, now)
-                return await _bill(session, nos, Order(run.as_of, order_now, to_batch, actor, new_id, run.id))
-        return await _bill(session, nos, order)
-
-    async def _bill(session: Session, nos: list[int], own: Order) -> tuple[Run, bool]:
-        outcome = await bill_accounts(session, nos, own, shelf) if nos else Outcome()
-        if outcome.failures:
-            await repository.park(
-                session, [(each.account_no, run.id, each.code, each.reason) for each in outcome.failures]
-            )
-        await repository.count(session, run.id, len(nos), len(outcome.invoices), len(outcome.failures))
-        done = run.account_no is not None or not nos
-        return await find_run(session, run.id), not done
-
-    return await database.run(work)
+    order = Order(run.as_of, now, work.to_batch, actor, work.new_id, run.id)
+    outcome = await bill_accounts(session, nos, order, work.shelf)
+    if outcome.failures:
+        await repository.park(
+            session, [(each.account_no, run.id, each.code, each.reason) for each in outcome.failures]
+        )
+    await repository.count(session, run.id, len(nos), len(outcome.invoices), len(outcome.failures))
+    return await find_run(session, run.id), bool(nos) and run.account_no is None

@@ -59,6 +59,14 @@ Where = tuple[str | None, str | None, int | None]
 NOWHERE: Where = (None, None, None)
 
 
+async def billed(session: ReadSession, event: StoredEvent) -> bool:
+    """Whether an invoice line counts the event: then it cannot be voided before that invoice is."""
+    line = await invoices.line_covering_event(
+        session, event.account_no, event.meter_id, event.occurred_at, event.batch_id
+    )
+    return line is not None
+
+
 async def _state(session: ReadSession, event: StoredEvent) -> tuple[str, str, Where]:
     if event.voided_by is not None:
         return "void", "voided; it counts for nothing that was not billed before", NOWHERE

@@ -64,6 +64,8 @@ def share(basis: Basis, used: Period | None, whole: Aligned) -> Share:
     length = _position(basis, whole.period.end, whole)
     if used is None:
         return Share(0, length)
+    if used == whole.period:
+        return Share(length, length)
     return Share(_position(basis, used.end, whole) - _position(basis, used.start, whole), length)
 
 
