@@ -68,7 +68,9 @@ async def list_accounts(
         currency=currency, entity_id=entity_id,
     )  # fmt: skip
     rows = await _named(session, page.rows)
-    return listing(request, Page([{**row, "account": row.pop("code")} for row in rows], page.next_cursor))
+    for row in rows:
+        row["account"] = row.pop("code")
+    return listing(request, Page(rows, page.next_cursor))
 
 
 @ledger.get(
