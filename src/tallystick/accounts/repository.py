@@ -162,6 +162,13 @@ async def advance_usage(session: Session, rows: Sequence[tuple[int, datetime, da
     )  # fmt: skip
 
 
+async def bring_forward(session: Session, no: int, due: datetime) -> None:
+    """Something more is due on a locked account, maybe before all else."""
+    await session.execute(
+        "UPDATE accounts SET next_billing_at = least(next_billing_at, $2) WHERE no = $1", no, due
+    )
+
+
 async def set_next_billing(session: Session, rows: Sequence[tuple[int, datetime | None]]) -> None:
     """(account_no, when anything is due next): one statement for a whole batch of locked accounts."""
     if not rows:

@@ -65,7 +65,7 @@ async def start(
             "usage_billed_to": ends, "next_billing_at": due.instant,
         },
     )  # fmt: skip
-    await _refresh_due(session, account)
+    await accounts.bring_forward(session, account.no, due.instant)
     details: dict[str, Any] = {
         "plan_id": plan.plan_id,
         "plan_version": plan.version,
