@@ -44,7 +44,8 @@ from tallystick.platform.http.fields import Limit
 from tallystick.platform.http.routes import Reading, Writing, allow, database, own_transaction, router
 
 part = router("billing")
-routers: list[tuple[Any, list[str]]] = [(part, ["/v1"])]
+accounts_part = router("accounts", "/accounts")
+routers: list[tuple[Any, list[str]]] = [(part, ["/v1"]), (accounts_part, ["/v1", ""])]
 PATIENCE = 2.0
 """Seconds a bill waits for events that are being written at this moment."""
 
@@ -79,8 +80,8 @@ async def current_usage(
     return ok(request, await current.current_usage(session, account), "Current usage")
 
 
-@part.delete(
-    "/accounts/{account_id}",
+@accounts_part.delete(
+    "/{account_id}",
     summary="Close an account: its personal data is erased, its documents are kept",
     status_code=204,
     responses=responses(404, 409),
