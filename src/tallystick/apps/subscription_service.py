@@ -4,6 +4,7 @@ from fastapi import APIRouter, FastAPI
 
 from tallystick.accounts import api as accounts
 from tallystick.billing import api as billing
+from tallystick.billing.service import verdicts
 from tallystick.catalog import api as catalog
 from tallystick.identity import api as identity_routes
 from tallystick.identity.authentication import authenticate
@@ -12,6 +13,7 @@ from tallystick.invoicing import api as invoicing
 from tallystick.ledger import api as ledger
 from tallystick.metering import api as metering
 from tallystick.platform import logging
+from tallystick.platform.http import openapi
 from tallystick.platform.http.app import build
 from tallystick.platform.rate_limit import rate_limits
 from tallystick.platform.settings import Settings, load_settings
@@ -35,7 +37,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The application; settings come from the environment unless given. Raises `SettingsError`."""
     chosen = settings or load_settings()
     logging.configure(SERVICE, chosen.log_level)
-    return build(
+    app = build(
         title="Tallystick",
         service=SERVICE,
         description=DESCRIPTION,
@@ -45,6 +47,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         startup=(identity, rate_limits),
         batch_paths=BATCH_PATHS,
     )
+    openapi.complete(app)
+    app.state.event_billed = verdicts.billed  # metering asks; billing, which stands above it, knows
+    return app
 
 
 def _routers() -> list[tuple[APIRouter, list[str]]]:

@@ -1,26 +1,24 @@
 """Events over HTTP (CONTRACT §8)."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Request
 from starlette.responses import Response
 
-from tallystick.accounts import queries as accounts
 from tallystick.accounts import repository as account_locks
-from tallystick.catalog import queries as catalog
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Conflict, Invalid, NotFound, UnsupportedMedia
 from tallystick.metering import doors, queries, reading, service
 from tallystick.metering.domain.digest import event_key
 from tallystick.metering.domain.events import MAX_TEXT, IncomingEvent, StoredEvent, Verdict
-from tallystick.metering.schemas import AcceptedOut, BatchOut, EventIn, EventOut, VoidIn
+from tallystick.metering.schemas import AcceptedOut, BatchOut, EventIn, VoidedOut, VoidIn
 from tallystick.platform.db import ReadSession
 from tallystick.platform.edge import system_now
 from tallystick.platform.http.envelope import Envelope, created, ok
 from tallystick.platform.http.errors import responses
-from tallystick.platform.http.routes import Reading, Writing, allow, database, direct, router
+from tallystick.platform.http.routes import Writing, allow, database, direct, router
 
 events = router("events")
 routers: list[tuple[APIRouter, list[str]]] = [
@@ -29,8 +27,8 @@ routers: list[tuple[APIRouter, list[str]]] = [
 ]
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
-BilledOn = Callable[[ReadSession, StoredEvent], Awaitable[Mapping[str, Any] | None]]
-"""Tells on which invoice line an event is, or None. Billing knows; the application sets it as `app.state.billed_on`."""
+Billed = Callable[[ReadSession, StoredEvent], Awaitable[bool]]
+"""Whether an event is on an invoice. Billing knows, which stands above: the application gives it as `app.state.event_billed`."""
 
 
 class EventConflict(Conflict):
@@ -159,27 +157,10 @@ def _rules(request: Request, actor: Actor) -> dict[str, Any]:
     return {"backfill": asked == "true", "late_limit": late_limit}
 
 
-@events.get(
-    "/events/{event_id:path}",
-    summary="What became of an event",
-    response_model=Envelope[EventOut],
-    responses=responses(404),
-)
-async def get_event(
-    request: Request,
-    session: Reading,
-    event_id: EventId,
-    source: Source = "",
-    actor: Actor = allow("events:read"),
-) -> Response:
-    """The event with its verdict: pending, billed on which line, or void."""
-    return ok(request, await _shown(request, session, await _event(session, actor, source, event_id)))
-
-
 @events.post(
     "/events/{event_id:path}/void",
     summary="Void an event",
-    response_model=Envelope[EventOut],
+    response_model=Envelope[VoidedOut],
     responses=responses(404, 409),
 )
 async def void_event(
@@ -191,50 +172,14 @@ async def void_event(
     actor: Actor = allow("events:write"),
 ) -> Response:
     """The event counts no more. A repeat changes nothing. One that is billed already is refused with the way out."""
-    event = await _event(session, actor, source, event_id)
+    event = (await queries.stored(session, [event_key(source, event_id)])).get(event_key(source, event_id))
+    if event is None:
+        raise NoSuchEvent
     # Under the account's lock, like the run that may be billing it: the event is either void before the run looks, or billed.
     await account_locks.lock_many(session, [event.account_no])
-    if event.voided_by is None and await _billed_on(request, session, event):
+    billed: Billed = request.app.state.event_billed
+    if event.voided_by is None and await billed(session, event):
         raise EventBilled
-    await service.void(
-        session,
-        actor,
-        event,
-        now=system_now(),
-        reason=body.reason if body else "",
-        request_id=actor.request_id,
-    )
-    event = await _event(session, actor, source, event_id)
-    return ok(request, await _shown(request, session, event), "Event voided")
-
-
-async def _event(session: ReadSession, actor: Actor, source: str, event_id: str) -> StoredEvent:
-    key = event_key(source, event_id)
-    event = (await queries.stored(session, [key])).get(key)
-    if event is None or (actor.is_customer and event.account_no != actor.account_no):
-        raise NoSuchEvent
-    return event
-
-
-async def _billed_on(request: Request, session: ReadSession, event: StoredEvent) -> Mapping[str, Any] | None:
-    look: BilledOn | None = getattr(request.app.state, "billed_on", None)
-    return await look(session, event) if look else None
-
-
-async def _shown(request: Request, session: ReadSession, event: StoredEvent) -> dict[str, Any]:
-    account = (await accounts.by_nos(session, [event.account_no]))[event.account_no]
-    meter = (await catalog.meters(session, [event.meter_id]))[event.meter_id]
-    billed_on = await _billed_on(request, session, event)
-    return {
-        "id": event.id,
-        "source": event.source,
-        "account_id": account.id,
-        "meter": meter.code,
-        "quantity": event.quantity,
-        "unit_price": event.unit_price,
-        "occurred_at": event.occurred_at,
-        "received_at": event.received_at,
-        "properties": event.properties,
-        "status": "void" if event.voided_by is not None else "billed" if billed_on else "pending",
-        "billed_on": billed_on,
-    }
+    reason = body.reason if body else ""
+    await service.void(session, actor, event, now=system_now(), reason=reason, request_id=actor.request_id)
+    return ok(request, {"id": event.id, "source": event.source, "status": "void"}, "Event voided")

@@ -1,7 +1,6 @@
 """What the doors of metering take and answer, for the OpenAPI description. Events themselves are read by `reading.py`."""
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -80,20 +79,12 @@ class VoidIn(Body):
     reason: Text = ""
 
 
-class EventOut(BaseModel):
-    """An event and what became of it: `pending` (not billed yet), `billed` (`billed_on` says where) or `void`."""
+class VoidedOut(BaseModel):
+    """An event that counts no more."""
 
     id: str
     source: str
-    account_id: str
-    meter: str
-    quantity: DecimalOut
-    unit_price: DecimalOut | None
-    occurred_at: datetime
-    received_at: datetime
-    properties: dict[str, Any]
-    status: Literal["pending", "billed", "void"]
-    billed_on: dict[str, Any] | None
+    status: Literal["void"]
 
 
 class CustomerIn(Body):
