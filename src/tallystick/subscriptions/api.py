@@ -47,13 +47,15 @@ async def start_subscription(
     return created(request, shown, "Subscription started", etag=shown.revision)
 
 
-@part.get("", summary="Subscriptions, newest first", response_model=Listing[SubscriptionOut])
+@part.get(
+    "", summary="Subscriptions, newest first", response_model=Listing[SubscriptionOut], responses=responses(404)
+)  # fmt: skip
 async def list_subscriptions(
     request: Request, session: Reading, limit: Annotated[Limit, Query()] = 50, cursor: str | None = None,
     account_id: Annotated[str | None, Query(max_length=64)] = None,
     plan_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None, actor: Actor = allow("subscriptions:read"),
 ) -> Response:  # fmt: skip
-    """A customer sees his own."""
+    """A customer sees his own. An `account_id` that is not there, or not his, is a 404."""
     account_no = actor.account_no if actor.is_customer else None
     if account_id is not None:
         account_no = (await accounts.visible(session, actor, account_id, include_closed=True)).no
