@@ -57,7 +57,7 @@ async def _named(
     response_model=Listing[LedgerAccountOut],
     responses=responses(404),
 )
-async def list_accounts(
+async def list_ledger_accounts(
     request: Request, session: Reading, limit: Annotated[Limit, Query()] = 50, cursor: str | None = None,
     account_id: Filter = None, account: Filter = None, currency: Filter = None, entity_id: Entity = None,
     actor: Actor = allow("ledger:read"),
