@@ -35,7 +35,7 @@ PLANTS: dict[str, list[str]] = {
     "invoice_receivable_is_what_is_owed": ["UPDATE ledger_accounts SET balance = balance + 1 WHERE code = 'receivable'"],
     "invoice_slice_billed_once": [
         "DROP INDEX uq_invoice_lines_slice",
-        """INSERT INTO invoice_lines SELECT invoice_id, (position + 10)::smallint, account_no, kind, description, quantity, unit, amount, exact,
+        """INSERT INTO invoice_lines SELECT invoice_id, position + 10, account_no, kind, description, quantity, unit, amount, exact,
                exact_cut, period_start, period_end, slice_start, price_key, rule, gl_code, timing, inputs, subscription_id,
                plan_version_id, charge_id, meter_id, from_batch, to_batch, event_count, checksum, taxes, revision, false
            FROM invoice_lines WHERE NOT voided""",

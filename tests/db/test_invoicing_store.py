@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -231,3 +232,77 @@ async def test_what_was_billed_and_which_line_covers_an_event(database: Database
         assert (covering.invoice_id, covering.position) == (ref.id, 2)
         for meter, at, batch in ((3, END, 17), (3, START, 18), (4, START, 17), (3, START, 0)):
             assert await queries.line_covering_event(session, no, meter, at, batch) is None
+
+
+async def test_two_who_finalize_one_draft_give_it_one_number(database: Database) -> None:
+    (no,) = await open_accounts(database, 1)
+    (ref,) = await put(database, [month(no)], Status.DRAFT)
+
+    async def finalize() -> None:
+        async with database.write() as session:
+            await service.finalize(session, ACTOR, ref.id, NOW)
+
+    outcomes = await asyncio.gather(*(finalize() for _ in range(4)), return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["IllegalTransition"] * 3 + ["NoneType"]
+    assert await broken(database) == {}
+
+
+async def test_paying_and_voiding_at_once_does_one_of_them(database: Database) -> None:
+    customers = await open_accounts(database, 6)
+    refs = await put(database, [month(no) for no in customers])
+
+    async def change(command: Any, invoice_id: UUID) -> None:
+        async with database.write() as session:
+            await command(session, ACTOR, invoice_id, NOW)
+
+    outcomes = await asyncio.gather(
+        *(change(command, ref.id) for ref in refs for command in (service.mark_paid, service.void)),
+        return_exceptions=True,
+    )
+    assert [type(outcome).__name__ for outcome in outcomes].count("IllegalTransition") == 6
+    async with database.read() as session:
+        states = [row[0] for row in await session.fetch("SELECT status FROM invoices")]
+    assert set(states) <= {"paid", "void"}
+    assert await broken(database) == {}
+
+
+async def test_two_runs_that_bill_one_slice_store_it_once(database: Database) -> None:
+    customers = await open_accounts(database, 5)
+    drafts = [month(no) for no in customers]
+    outcomes = await asyncio.gather(put(database, drafts), put(database, drafts), return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["AlreadyBilled", "list"]
+    async with database.read() as session:
+        assert await session.fetchval("SELECT max(series_no) FROM invoices") == 5
+    assert await broken(database) == {}
+
+
+async def test_each_command_takes_ten_statements_at_most(database: Database) -> None:
+    """Counted on the second invoice of a connection: on the first, the driver asks for the kinds of arguments, once."""
+    customers = await open_accounts(database, 4)
+    refs = await put(database, [month(no) for no in customers], Status.DRAFT)
+    for commands in ((service.finalize, service.void), (service.finalize, service.mark_paid)):
+        async with database.write() as session:
+            statements: list[str] = []
+            session.connection.add_query_logger(lambda record, seen=statements: seen.append(record.query))
+            for ref in (refs.pop(), refs.pop()):
+                counts = []
+                for command in commands:
+                    statements.clear()
+                    await command(session, ACTOR, ref.id, NOW)
+                    counts.append(len(statements))
+            assert max(counts) <= 10, counts
+
+
+async def test_a_document_keeps_its_addressee_when_the_account_forgets(database: Database) -> None:
+    (no,) = await open_accounts(database, 1)
+    async with database.write() as session:
+        await session.execute(
+            "INSERT INTO account_profiles (account_no, entity_id, name, tax_id) VALUES ($1, 1, 'Ada', 'DE1')",
+            no,
+        )
+    (ref,) = await put(database, [month(no)])
+    async with database.write() as session:
+        await session.execute("DELETE FROM account_profiles")
+        invoice = await queries.invoice(session, ref.id)
+    assert invoice is not None
+    assert invoice.bill_to == {"name": "Ada", "tax_id": "DE1"}

@@ -7,7 +7,7 @@ from decimal import Decimal
 import asyncpg
 import pytest
 
-from tallystick.ledger import invariants, queries, service
+from tallystick.ledger import invariants, queries, repository, service
 from tallystick.ledger.domain import Entry, Posting
 from tallystick.platform.db import Database
 
@@ -197,3 +197,48 @@ async def test_the_books_are_append_only(database: Database, statement: str) -> 
         async with database.write() as session:
             await session.execute(statement)
     assert refused.value.sqlstate == "23001"
+
+
+async def test_one_plan_serves_every_batch_and_probes_indexes_only(database: Database) -> None:
+    """The planner must never see the arrays: planning anew costs twice the execution, and a plan for one must do for a thousand."""
+    async with database.write() as session:
+        await service.post(session, [sale(f"warm{n}", n + 1) for n in range(5000)])
+        await session.execute("ANALYZE ledger_accounts")
+        for n in range(8):
+            await service.post(session, [sale(f"again{n}", n + 1)])
+        plans = await session.fetchrow(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1",
+            repository.POST,
+        )
+        assert plans is not None
+        assert plans["generic_plans"] >= 2
+        arrays = service.columns([sale("explained", 1)], [b"0" * 16])
+        rows = await session.fetch("EXPLAIN " + repository.POST, *arrays)
+    plan = "\n".join(row[0] for row in rows)
+    assert "Seq Scan on ledger_" not in plan
+    assert "uq_ledger_accounts_identity" in plan
+    assert "pk_ledger_accounts" in plan
+
+
+async def test_entries_carry_the_service_period(database: Database) -> None:
+    period = (datetime(2026, 2, 1, tzinfo=UTC), NOW)
+    entries = (
+        Entry("receivable", Decimal(1), 7),
+        Entry("deferred", Decimal(-1), gl_code="4100", period=period),
+    )
+    async with database.write() as session:
+        await service.post(session, [sale("p", 7, entries=entries)])
+        page = await queries.entries(session, limit=5)
+    assert [(entry.period_start, entry.period_end) for entry in page.rows] == [(None, None), period]
+
+
+async def test_accounts_are_listed_with_their_balances(database: Database) -> None:
+    async with database.write() as session:
+        await service.post(session, [sale("a", 7), sale("b", 8)])
+        first = await queries.accounts(session, limit=3)
+        rest = await queries.accounts(session, limit=3, cursor=first.next_cursor)
+        own = await queries.accounts(session, limit=3, account_no=0, code="revenue")
+        none = await queries.accounts(session, limit=3, currency="USD")
+    assert (len(first.rows), len(rest.rows), rest.next_cursor) == (3, 1, None)
+    assert [(view.balance, view.version) for view in own.rows] == [(Decimal("-20.00"), None)]
+    assert not none.rows

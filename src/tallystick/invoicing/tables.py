@@ -114,7 +114,7 @@ class InvoiceLine(Base):
     )  # fmt: skip
 
     invoice_id: Mapped[Uuid] = mapped_column(UUID, primary_key=True)
-    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
     account_no: Mapped[int]
     kind: Mapped[str]
     description: Mapped[str]

@@ -15,8 +15,8 @@ POST = """
 WITH given AS MATERIALIZED (
     SELECT $1::bigint[] AS account_no, $2::int[] AS account_entity, $3::text[] AS code, $4::text[] AS gl_code,
            $5::text[] AS account_currency, $6::text[] AS key, $7::text[] AS kind, $8::int[] AS entity_id, $9::text[] AS currency,
-           $10::timestamptz[] AS occurred_at, $11::text[] AS source_type, $12::text[] AS source_id, $13::smallint[] AS entries,
-           $14::bytea[] AS fingerprint, $15::int[] AS posting_ord, $16::smallint[] AS position, $17::int[] AS account_ord,
+           $10::timestamptz[] AS occurred_at, $11::text[] AS source_type, $12::text[] AS source_id, $13::int[] AS entries,
+           $14::bytea[] AS fingerprint, $15::int[] AS posting_ord, $16::int[] AS position, $17::int[] AS account_ord,
            $18::numeric[] AS amount, $19::timestamptz[] AS period_start, $20::timestamptz[] AS period_end
 ), account AS MATERIALIZED (
     SELECT w.ord, a.id, a.account_no, a.currency
@@ -44,12 +44,11 @@ WITH given AS MATERIALIZED (
 ), change AS MATERIALIZED (
     SELECT account_id, count(*) AS entries, sum(amount) AS amount FROM entry WHERE account_no <> 0 GROUP BY account_id
 ), held AS MATERIALIZED (
-    SELECT id FROM ledger_accounts WHERE id IN (SELECT account_id FROM change) ORDER BY id FOR NO KEY UPDATE
+    SELECT a.id, c.entries, c.amount FROM change c JOIN ledger_accounts a ON a.id = c.account_id ORDER BY a.id FOR NO KEY UPDATE OF a
 ), moved AS (
-    UPDATE ledger_accounts a SET version = a.version + c.entries, balance = a.balance + c.amount
-    FROM change c JOIN held h ON h.id = c.account_id
-    WHERE a.id = c.account_id
-    RETURNING a.id, a.version - c.entries AS version, a.balance - c.amount AS balance
+    UPDATE ledger_accounts a SET version = a.version + h.entries, balance = a.balance + h.amount
+    FROM held h WHERE a.id = h.id
+    RETURNING a.id, a.version - h.entries AS version, a.balance - h.amount AS balance
 ), written AS (
     INSERT INTO ledger_entries (posting_id, position, account_id, currency, amount, version, balance, period_start, period_end)
     SELECT e.posting_id, e.position, e.account_id, e.currency, e.amount,

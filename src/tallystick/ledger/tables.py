@@ -11,7 +11,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    SmallInteger,
     UniqueConstraint,
     text,
 )
@@ -64,7 +63,7 @@ class LedgerPosting(Base):
     occurred_at: Mapped[datetime]
     source_type: Mapped[str]
     source_id: Mapped[str]
-    entries: Mapped[int] = mapped_column(SmallInteger)
+    entries: Mapped[int] = mapped_column(Integer)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
@@ -85,7 +84,7 @@ class LedgerEntry(Base):
     )  # fmt: skip
 
     posting_id: Mapped[int] = mapped_column(primary_key=True)
-    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
     account_id: Mapped[int]
     currency: Mapped[str]
     amount: Mapped[Decimal]

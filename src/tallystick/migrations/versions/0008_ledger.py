@@ -32,7 +32,7 @@ CREATE TABLE ledger_postings (
     occurred_at timestamptz NOT NULL,
     source_type text NOT NULL,
     source_id text NOT NULL,
-    entries smallint NOT NULL,
+    entries integer NOT NULL,
     fingerprint bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pk_ledger_postings PRIMARY KEY (id),
@@ -42,7 +42,7 @@ CREATE TABLE ledger_postings (
 CREATE INDEX ix_ledger_postings_source ON ledger_postings (source_type, source_id);
 CREATE TABLE ledger_entries (
     posting_id bigint NOT NULL,
-    position smallint NOT NULL,
+    position integer NOT NULL,
     account_id bigint NOT NULL,
     currency text NOT NULL,
     amount numeric NOT NULL,

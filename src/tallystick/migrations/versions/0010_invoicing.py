@@ -66,7 +66,7 @@ CREATE INDEX ix_invoices_open ON invoices (account_no) WHERE status = 'finalized
 CREATE INDEX ix_invoices_run_id ON invoices (run_id) WHERE run_id IS NOT NULL;
 CREATE TABLE invoice_lines (
     invoice_id uuid NOT NULL,
-    position smallint NOT NULL,
+    position integer NOT NULL,
     account_no bigint NOT NULL,
     kind text NOT NULL,
     description text NOT NULL,
