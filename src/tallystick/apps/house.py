@@ -12,7 +12,10 @@ from pathlib import Path
 
 from tallystick.apps.children import Child, patiently
 from tallystick.apps.serve import DRAIN_SECONDS
+from tallystick.catalog.seed import development
+from tallystick.catalog.service import ensure_services
 from tallystick.cli.user import ensure_at_start
+from tallystick.kernel.actor import system_actor
 from tallystick.migrations import run as migration_run
 from tallystick.platform.db import Database
 from tallystick.platform.embedded import postgres, redis
@@ -25,12 +28,19 @@ STOP_SECONDS = DRAIN_SECONDS + 5
 
 
 def prepare_database(url: str, settings: Settings) -> str | None:
-    """Migrates, and sees to it that there is an admin; a line about it for a person, if there is one. A repeat does nothing."""
+    """Migrates, allows the settings' services, in development plants the two example plans, and sees to it that there is an admin.
+
+    Gives the line about the admin for a person, if there is one. A repeat does nothing.
+    """
     migration_run.upgrade(url)
 
     async def ensure() -> str | None:
         database = await Database.connect(url, size=2, name="tallystick start")
         try:
+            async with database.write() as session:
+                await ensure_services(session, system_actor("start"), settings.allowed_services)
+                if settings.environment == "development":
+                    await development(session)
             return await ensure_at_start(database, settings)
         finally:
             await database.close()

@@ -141,7 +141,7 @@ class EventOut(Shown):
     unit_price: DecimalOut | None
     properties: dict[str, Any]
     received_at: datetime
-    state: Literal["pending", "billed", "void", "unpriced", "late"]
+    state: Literal["pending", "billed", "void", "free", "unpriced", "late"]
     reason: str
     invoice_id: str | None
     invoice_number: str | None

@@ -63,13 +63,10 @@ def _instant(text: str) -> datetime:
 async def _bill(database: Database, as_of: datetime | None, account_id: str | None, *, quiet: bool) -> Run:
     actor = system_actor("cli")
     now = system_now()
-    async with database.write() as session:
+    async with database.read() as session:
         account = await accounts.by_id(session, account_id) if account_id else None
         if account is not None:
             now = await accounts.business_now(session, account, now)
-        run = await runs.request_run(
-            session, actor, run_id=new_uuid(), as_of=as_of or now, now=now, account=account
-        )
     with Progress(
         TextColumn("billing"),
         BarColumn(),
@@ -84,7 +81,16 @@ async def _bill(database: Database, as_of: datetime | None, account_id: str | No
         def show(state: Run) -> None:
             bar.update(task, completed=state.accounts_done, total=state.accounts_due)
 
-        return await runs.execute(database, run, now=system_now, new_id=new_uuid, progress=show)
+        return await runs.run_now(
+            database,
+            actor,
+            run_id=new_uuid(),
+            as_of=as_of or now,
+            now=lambda: now,
+            new_id=new_uuid,
+            account=account,
+            progress=show,
+        )
 
 
 def _errors() -> Any:

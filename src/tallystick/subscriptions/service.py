@@ -1,6 +1,6 @@
 """Commands on subscriptions. Each works in the caller's transaction, under the account's lock, and does not commit it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -151,3 +151,17 @@ async def _refresh_due(session: Session, account: Account) -> None:
     await accounts.set_next_billing(
         session, [(account.no, min((at for at in due if at is not None), default=None))]
     )
+
+
+async def announce_ends(session: Session, finished: Sequence[tuple[Subscription, str]]) -> None:
+    """Tells, once all is billed, of ends that lay ahead when they were asked for; an immediate one was told of then.
+
+    `finished` pairs each subscription with its account's id; the caller holds the accounts' locks and bills each to its end once.
+    """
+    for subscription, account_id in finished:
+        at, asked = subscription.ended_at, subscription.canceled_at
+        if at is not None and asked is not None and asked < at:
+            await repository.insert_event(
+                session, subscription.id, "ended", at, "system:billing", {"ended_at": at}
+            )
+            await outbox.emit(session, SubscriptionEnded(str(subscription.id), account_id, at))

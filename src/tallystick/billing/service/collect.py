@@ -200,7 +200,7 @@ def _inputs(book: Book, account: Account, currency: str, items: list[Item]) -> I
 
 
 def _slices(book: Book, bill: Bill, renewal: Renewal, part: Part, to_batch: int) -> Iterable[UsageSlice]:
-    start = max(part.whole.period.start, renewal.subscription.started_at)
+    start = max(part.whole.period.start, renewal.subscription.anchor)
     end = renewal.usage_end or part.service.end
     for charge in renewal.version.charges:
         meter = book.shelf.meters[charge.meter_id]
@@ -293,7 +293,7 @@ def _usage_item(
     due: Share,
     to_batch: int,
 ) -> Usage:
-    start = max(part.whole.period.start, renewal.subscription.started_at)
+    start = max(part.whole.period.start, renewal.subscription.anchor)
     key = f"charge:{charge.id}"
     own = [each for each in billed if each.price_key == key and each.period_start >= start] if billed else []
     meter = book.shelf.meters[charge.meter_id]

@@ -23,7 +23,8 @@ from tallystick.kernel.errors import Refusal
 from tallystick.kernel.period import close_instant, next_due
 from tallystick.platform.db import ReadSession, Session
 from tallystick.subscriptions import repository as subscriptions
-from tallystick.subscriptions.domain import Advance
+from tallystick.subscriptions.domain import Advance, Subscription
+from tallystick.subscriptions.service import announce_ends
 
 MAX_EMPTY = 24
 """Bills without a charge that a preview walks over before it says that nothing is coming."""
@@ -163,9 +164,21 @@ async def advance(session: Session, book: Book, bills: Sequence[Bill]) -> list[t
         earliest = [at for at in (*nexts, month_at) if at is not None]
         dues.append((account.no, min(earliest) if earliest else None))
     await subscriptions.advance(session, moves)
+    await announce_ends(session, _finished(book, bills, moves))
     await accounts.advance_usage(session, months)
     await accounts.set_next_billing(session, dues)
     return dues
+
+
+def _finished(book: Book, bills: Sequence[Bill], moves: Sequence[Advance]) -> list[tuple[Subscription, str]]:
+    """Subscriptions whose scheduled end has come and of which all is billed now, with their accounts' ids."""
+    done = {move.id for move in moves if move.next_billing_at is None}
+    return [
+        (subscription, bill.account.id)
+        for bill in bills
+        for subscription in book.subscriptions.get(bill.account.no, ())
+        if subscription.id in done
+    ]
 
 
 def _moved(book: Book, bill: Bill, moves: list[Advance]) -> list[datetime | None]:

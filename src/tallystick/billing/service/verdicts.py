@@ -22,7 +22,7 @@ class EventNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class EventFate:
-    """An event and where it went. `state` is pending, billed, void, unpriced or late; `reason` is for people."""
+    """An event and where it went. `state` is pending, billed, void, free, unpriced or late; `reason` is for people."""
 
     id: str
     source: str
@@ -86,6 +86,8 @@ async def _state(session: ReadSession, event: StoredEvent) -> tuple[str, str, Wh
         if runs and any(
             charge.meter_id == event.meter_id for charge in versions[each.plan_version_id].charges
         ):
+            if event.occurred_at < each.anchor:
+                return "free", "used in the plan's trial, which costs nothing", NOWHERE
             if event.occurred_at < each.usage_billed_to:
                 return "late", "it came after its period was billed; it awaits a correction", NOWHERE
             return "pending", "priced by the subscription when its period closes", NOWHERE
