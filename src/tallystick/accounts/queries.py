@@ -103,6 +103,30 @@ async def by_external_ids(
     return {row["external_id"]: account_of(row) for row in rows}
 
 
+async def any_unmarked(session: ReadSession, key: str) -> bool:
+    """Whether there is an account whose metadata lacks `key`. Stops at the first: at once wherever real accounts are."""
+    return bool(await session.fetchval("SELECT EXISTS (SELECT FROM accounts WHERE NOT metadata ? $1)", key))
+
+
+async def any_marked(session: ReadSession, key: str) -> bool:
+    """Whether there is an account whose metadata have `key`."""
+    return bool(await session.fetchval("SELECT EXISTS (SELECT FROM accounts WHERE metadata ? $1)", key))
+
+
+async def marked(
+    session: ReadSession, entity_id: int, key: str, external_ids: Iterable[str]
+) -> dict[str, Account]:
+    """As `by_external_ids`, only those whose metadata have `key`."""
+    rows = await session.fetch(
+        f"""
+        SELECT {ACCOUNT} FROM accounts a
+        WHERE a.entity_id = $1 AND a.external_id = ANY($2::text[]) AND a.status = 'open' AND a.metadata ? $3
+        """,
+        entity_id, list(external_ids), key,
+    )  # fmt: skip
+    return {row["external_id"]: account_of(row) for row in rows}
+
+
 async def names(session: ReadSession, nos: Iterable[int]) -> dict[int, str]:
     """Names for documents and statements; closed accounts have none."""
     rows = await session.fetch(

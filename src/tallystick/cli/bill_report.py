@@ -94,8 +94,29 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What became of a source's events: stored now, there already, there with other contents, refused."""
+
+    accepted: int
+    duplicate: int
+    conflict: int
+    invalid: int
+
+    def sentence(self) -> str:
+        """`860 events: 860 accepted`; only what there is is named."""
+        counts = {
+            "accepted": self.accepted,
+            "there already": self.duplicate,
+            "in conflict with what is there": self.conflict,
+            "refused": self.invalid,
+        }
+        named = [f"{count:,} {word}" for word, count in counts.items() if count]
+        return f"{sum(counts.values()):,} events: {', '.join(named) or 'none'}"
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """One billed source (a report or the sample) and what was left out of it."""
+    """One billed source (a report or the sample) and what was left out of it. `parked` are accounts that could not be billed."""
 
     title: str
     statements: tuple[Statement, ...]
@@ -103,16 +124,20 @@ class Source:
     line_check: LineCheck | None = None
     not_billed: tuple[NotBilled, ...] = ()
     bad_rows: tuple[BadRow, ...] = ()
+    verdicts: Verdicts | None = None
+    parked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BillReport:
-    """Everything a billing command has to tell."""
+    """Everything a billing command has to tell. `next_commands` are (command, what it shows)."""
 
     sources: tuple[Source, ...]
     totals: tuple[CurrencyTotal, ...]
     steps: tuple[Step, ...]
     explanation: Explanation | None
+    remarks: tuple[str, ...] = ()
+    next_commands: tuple[tuple[str, str], ...] = ()
 
 
 def currency_totals(statements: Sequence[Statement]) -> tuple[CurrencyTotal, ...]:

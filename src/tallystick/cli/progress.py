@@ -32,6 +32,7 @@ class Steps:
     def step(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
         """Time a step that handles `total` of `unit`; call what it yields with how many are done since the last call.
 
+        A `total` of 0 is not known before: what was done is then counted.
         A step that fails is not counted as done; its bar is taken away either way.
         """
         started = self.clock()
@@ -49,12 +50,19 @@ class Steps:
         later.daemon = True
         if self.console.is_terminal:
             later.start()
+        handled = 0
+
+        def advance(count: int) -> None:
+            nonlocal handled
+            handled += count
+            progress.advance(task, count)
+
         try:
-            yield lambda count: progress.advance(task, count)
+            yield advance
         finally:
             later.cancel()
             if later.ident is not None:
                 later.join()
             if progress.live.is_started:
                 progress.stop()
-        self.done.append(Step(name, self.clock() - started, total, unit))
+        self.done.append(Step(name, self.clock() - started, total or handled, unit))

@@ -76,10 +76,11 @@ def with_database(
     """Runs `work` on the database and returns its result. The way in for every command that needs one."""
     chosen = settings or load_settings()
     with servers(chosen, migrate=migrate) as reached:
-        return asyncio.run(_connected(reached.database_url, work))
+        return asyncio.run(connected(reached.database_url, work))
 
 
-async def _connected(url: str, work: Callable[[Database], Awaitable[Result]]) -> Result:
+async def connected(url: str, work: Callable[[Database], Awaitable[Result]]) -> Result:
+    """`work` on a pool of its own, closed afterwards. For commands that hold `servers` themselves."""
     database = await Database.connect(
         url, size=4, statement_timeout_ms=STATEMENT_TIMEOUT_MS, name="tallystick command"
     )

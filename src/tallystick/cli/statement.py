@@ -58,17 +58,19 @@ def _parts(report: BillReport, shown_lines: int | None, width: int) -> Iterable[
             yield Text()
     yield Rule(Text("Totals", "bold"), align="left")
     yield _totals(report.totals)
-    compared = [
-        source for source in report.sources if source.comparison or source.not_billed or source.bad_rows
-    ]
-    if compared:
+    if any(source.comparison for source in report.sources):
         yield Rule(Text("Compared with the reports' own cost, row by row", "bold"), align="left")
-        yield from (_comparison(source) for source in compared)
+    else:
+        yield Rule(Text("What became of it", "bold"), align="left")
+    yield from (_comparison(source) for source in report.sources)
     if report.explanation:
         yield Rule(Text("One line explained", "bold"), align="left")
         yield _explanation(report.explanation)
     yield Rule(Text("How long it took", "bold"), align="left")
     yield _steps(report.steps)
+    if report.remarks or report.next_commands:
+        yield Rule(Text("Where to look next", "bold"), align="left")
+        yield _next(report)
 
 
 def _statement(statement: Statement, shown_lines: int | None, width: int) -> RenderableType:
@@ -159,11 +161,13 @@ def _totals(totals: Sequence[CurrencyTotal]) -> RenderableType:
     for total in totals:
         sums = (_amount(total.net), _amount(total.tax), Text(_amount(total.total), "bold"))
         table.add_row(total.currency, f"{total.invoices:,}", f"{total.lines:,}", *sums)
-    return Padding(table, _INDENT)
+    return Padding(Group(table, Text()), _INDENT)
 
 
 def _comparison(source: Source) -> RenderableType:
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = [_plain(source.title, "bold")]
+    if source.verdicts:
+        parts.append(Text(source.verdicts.sentence()))
     if source.comparison:
         parts.extend(_agreement(source.comparison))
     if source.line_check:
@@ -173,6 +177,7 @@ def _comparison(source: Source) -> RenderableType:
     parts.extend(
         _plain(f"line {row.line_no} was refused: {row.field} {row.reason}", "red") for row in source.bad_rows
     )
+    parts.extend(_plain(f"not billed: {each}", "bold red") for each in source.parked)
     return Padding(Group(*parts, Text()), _INDENT)
 
 
@@ -196,13 +201,21 @@ def _steps(steps: Sequence[Step]) -> RenderableType:
         ("step", "left"), ("handled", "right"), ("", "left"), ("seconds", "right"), ("a second", "right")
     )
     for step in steps:
-        pace = f"{round(step.count / step.seconds):,}" if step.seconds > 0 and step.count else ""
+        pace = f"{round(step.count / step.seconds):,}" if step.seconds > 0 and step.count > 1 else ""
         table.add_row(step.name, f"{step.count:,}", step.unit, f"{step.seconds:.2f}", pace)
     table.add_section()
     table.add_row(
         Text("together", "bold"), "", "", Text(f"{sum(step.seconds for step in steps):.2f}", "bold"), ""
     )
-    return Padding(table, _INDENT)
+    return Padding(Group(table, Text()), _INDENT)
+
+
+def _next(report: BillReport) -> RenderableType:
+    table = Table.grid(padding=(0, 3, 0, 0))
+    table.add_column(no_wrap=True)
+    for command, shows in report.next_commands:
+        table.add_row(_plain(command, "bold"), _plain(shows))
+    return Padding(Group(table, *(_plain(remark) for remark in report.remarks)), _INDENT)
 
 
 def _table(*columns: tuple[str, str]) -> Table:

@@ -15,6 +15,7 @@ from tallystick.kernel.money import Rounding
 from tallystick.rating.domain import (
     Exact,
     LineAmount,
+    Rated,
     Share,
     as_json,
     compile_price,
@@ -111,12 +112,22 @@ def _commitment(inputs: Mapping[str, Any], currency: str) -> Replayed:
     return _done(line, [step], [*text, describe_rounding(exact, line, currency, mode)])
 
 
-def _priced(line: Stored, currency: str, *, top_up: bool) -> Replayed:
+def exact_of(line: Stored) -> Fraction:
+    """What a usage line comes to before rounding, with the digits that its stored `exact` may have lost. Raises as `replay`."""
+    return _rated(line).exact - Fraction(decimal(line.inputs["billed"]))
+
+
+def _rated(line: Stored) -> Rated:
     inputs = line.inputs
     model, version = line.rule.rsplit("/", 1)
     price = compile_price(model, inputs["properties"], inputs.get("adjustments"), version=int(version))
     share = Share(_ratio(inputs.get("fee_share")), _ratio(inputs.get("limit_share")))
-    rated = rate(price, decimal(inputs["total_quantity"]), share)
+    return rate(price, decimal(inputs["total_quantity"]), share)
+
+
+def _priced(line: Stored, currency: str, *, top_up: bool) -> Replayed:
+    inputs = line.inputs
+    rated = _rated(line)
     billed = decimal(inputs["billed"])
     mode = Rounding(inputs["rounding"])
     exact = Exact(rated.exact - Fraction(billed), rated.minimum_top_up)

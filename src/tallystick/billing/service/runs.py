@@ -67,6 +67,24 @@ async def find_run(session: ReadSession, run_id: UUID) -> Run:
     return run
 
 
+async def run_now(
+    database: Database,
+    actor: Actor,
+    *,
+    run_id: UUID,
+    as_of: datetime,
+    now: Callable[[], datetime],
+    new_id: Callable[[], UUID],
+    account: Account | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Asks for a run and carries it out here: claimed as it is written, so that nobody else takes it up meanwhile."""
+    async with database.write() as session:
+        run = await request_run(session, actor, run_id=run_id, as_of=as_of, now=now(), account=account)
+        await repository.begin_run(session, run.id, 0)
+    return await execute(database, run, now=now, new_id=new_id, progress=progress)
+
+
 async def claim_and_execute(
     database: Database, *, now: Callable[[], datetime], new_id: Callable[[], UUID]
 ) -> bool:
