@@ -7,6 +7,7 @@ from tallystick.platform.db import Record, Session
 
 # Plans: `account` is one index probe per distinct account (uq_ledger_accounts_identity); `held` and `moved` are one probe per customer
 # account by primary key, in id order, so that two batches never wait for each other in a circle; the other joins hash small sets.
+# An account that is new is not visible to the statement that creates it, so the first posting of a customer takes two.
 # The keys are taken first (`posted`), the accounts after: every writer takes its locks in that order. Entity accounts are read only.
 # The arguments pass through `given`, so that their lengths never reach the planner: one generic plan, made once per connection, serves
 # one posting and a thousand (planning anew costs twice the execution).
@@ -19,11 +20,17 @@ WITH given AS MATERIALIZED (
            $14::bytea[] AS fingerprint, $15::int[] AS posting_ord, $16::int[] AS position, $17::int[] AS account_ord,
            $18::numeric[] AS amount, $19::timestamptz[] AS period_start, $20::timestamptz[] AS period_end
 ), account AS MATERIALIZED (
-    SELECT w.ord, a.id, a.account_no, a.currency
+    SELECT w.*, a.id
     FROM given g CROSS JOIN LATERAL unnest(g.account_no, g.account_entity, g.code, g.gl_code, g.account_currency)
          WITH ORDINALITY AS w(account_no, entity_id, code, gl_code, currency, ord)
     LEFT JOIN ledger_accounts a ON a.account_no = w.account_no AND a.entity_id = w.entity_id AND a.code = w.code
                                AND a.gl_code = w.gl_code AND a.currency = w.currency
+), created AS (
+    INSERT INTO ledger_accounts (account_no, entity_id, code, gl_code, currency, version, balance)
+    SELECT account_no, entity_id, code, gl_code, currency,
+           CASE WHEN account_no <> 0 THEN 0 END, CASE WHEN account_no <> 0 THEN 0 END
+    FROM account WHERE id IS NULL ORDER BY account_no, entity_id, code, gl_code, currency
+    ON CONFLICT (account_no, entity_id, code, gl_code, currency) DO NOTHING
 ), wanted AS MATERIALIZED (
     SELECT w.* FROM given g CROSS JOIN LATERAL unnest(g.key, g.kind, g.entity_id, g.currency, g.occurred_at, g.source_type,
                                                       g.source_id, g.entries, g.fingerprint)
@@ -64,7 +71,8 @@ SELECT (SELECT count(*) FROM account WHERE id IS NULL) AS missing, (SELECT count
 
 
 async def post(session: Session, columns: Sequence[Sequence[Any]]) -> tuple[int, int]:
-    """Writes postings, entries and customer balances. Writes nothing while an account is missing.
+    """Writes postings, entries and customer balances. Where an account is missing it creates it at zero, in order of identity so that
+    two creators cannot deadlock, and writes nothing else: ask again.
 
     `columns`: five of the distinct accounts, nine of the postings, six of the entries (1-based positions into the former two).
     Gives (accounts missing, postings written); a posting whose key exists is not written and counts for nothing.
@@ -72,22 +80,6 @@ async def post(session: Session, columns: Sequence[Sequence[Any]]) -> tuple[int,
     row = await session.fetchrow(POST, *columns)
     assert row is not None
     return row["missing"], row["posted"]
-
-
-async def create_accounts(session: Session, columns: Sequence[Sequence[Any]]) -> None:
-    """Adds absent accounts, customers' at zero. In the order of their identity, so that two creators cannot deadlock."""
-    await session.execute(
-        """
-        INSERT INTO ledger_accounts (account_no, entity_id, code, gl_code, currency, version, balance)
-        SELECT account_no, entity_id, code, gl_code, currency,
-               CASE WHEN account_no <> 0 THEN 0 END, CASE WHEN account_no <> 0 THEN 0 END
-        FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[])
-             AS w(account_no, entity_id, code, gl_code, currency)
-        ORDER BY 1, 2, 3, 4, 5
-        ON CONFLICT (account_no, entity_id, code, gl_code, currency) DO NOTHING
-        """,
-        *columns,
-    )
 
 
 async def fingerprints(session: Session, keys: Sequence[str]) -> dict[str, bytes]:

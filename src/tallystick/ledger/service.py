@@ -18,7 +18,7 @@ class PostedOtherwise(Conflict):
 async def post(session: Session, postings: Sequence[Posting]) -> int:
     """Writes postings, all or none, and gives how many were new. A repeat of the same content is a no-op.
 
-    One statement for any number of postings; two more where an account is seen for the first time. Customer accounts stay locked
+    One statement for any number of postings; another where an account is seen for the first time. Customer accounts stay locked
     until the transaction ends, so post late in it. Raises `PostedOtherwise` where a key was used for something else,
     `domain.Unbalanced` where a posting does not add up.
     """
@@ -38,7 +38,6 @@ async def post(session: Session, postings: Sequence[Posting]) -> int:
     arrays = columns(fresh, list(unique.values()))
     missing, posted = await repository.post(session, arrays)
     if missing:
-        await repository.create_accounts(session, arrays[:5])
         missing, posted = await repository.post(session, arrays)
         assert not missing, "accounts were just created"
     if posted < len(fresh):
