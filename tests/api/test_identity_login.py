@@ -226,3 +226,36 @@ async def test_known_credentials_cost_no_statement(
     assert (await client.get("/v1/auth/me", headers=admin_headers)).status_code == 200, "for five seconds"
     app.state.identity.known.clear()
     assert (await client.get("/v1/auth/me", headers=admin_headers)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [("password1234", "weak_password"), ("user@example.com", "weak_password"), ("short", "validation_failed"), ("x" * 1025, "validation_failed")],
+)  # fmt: skip
+async def test_a_weak_password_opens_no_account(
+    app: FastAPI, client: httpx.AsyncClient, password: str, code: str
+) -> None:
+    person = {"email": "user@example.com", "first_name": "Grace", "last_name": "Hopper"}
+    answer = await client.post("/v1/auth/register", json={**person, "password": password})
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert "password" in answer.json()["details"]
+    async with database_of(app).read() as session:
+        assert await session.fetchval("SELECT count(*) FROM users") == 0
+        assert await session.fetchval("SELECT count(*) FROM accounts") == 0
+
+
+async def test_registrations_are_limited_by_address(database_url: str, tmp_path: Any) -> None:
+    app = create_app(make_settings(database_url, tmp_path, rate_limit_register=3))
+    async with serving(app) as client:
+        statuses = [
+            (await client.post("/v1/auth/register", json={"email": "x"})).status_code for _ in range(4)
+        ]
+        assert statuses == [422, 422, 422, 429]
+
+
+async def test_a_password_that_was_registered_signs_in(app: FastAPI, client: httpx.AsyncClient) -> None:
+    person = {"email": "user@example.com", "password": PASSWORD, "first_name": "Grace", "last_name": "Hopper"}
+    made = await client.post("/v1/auth/register", json=person)
+    assert made.status_code == 201
+    answer = await log_in(client)
+    assert answer.json()["data"]["user_id"] == made.json()["data"]["user_id"]

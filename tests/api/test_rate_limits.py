@@ -16,6 +16,10 @@ from tallystick.platform.embedded import embedded_redis
 from tallystick.platform.rate_limit import Limiter, Policy, SharedBuckets, Verdict, forget, take
 
 
+PATIENT = 5000
+"""Milliseconds: a test on a busy machine must not take the way around a slow Redis."""
+
+
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A Redis: the one named for tests, or an embedded one."""
@@ -30,7 +34,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture
 async def shared(redis_url: str) -> AsyncIterator[SharedBuckets]:
     """A connection of this test's loop."""
-    connection = SharedBuckets(redis_url)
+    connection = SharedBuckets(redis_url, PATIENT)
     yield connection
     await connection.close()
 
@@ -51,7 +55,11 @@ async def test_a_hundred_without_credentials(
     await shared.client.delete("rl:anonymous:127.0.0.1")
     app = create_app(
         make_settings(
-            database_url, tmp_path, rate_limit_anonymous=100, redis_url=redis_url if with_redis else None
+            database_url,
+            tmp_path,
+            rate_limit_anonymous=100,
+            redis_url=redis_url if with_redis else None,
+            redis_timeout_ms=PATIENT,
         )
     )
     async with serving(app) as client:
@@ -123,7 +131,7 @@ async def test_buckets_refill_evenly() -> None:
 
 
 async def test_without_redis_requests_go_on_and_sign_ins_are_stricter() -> None:
-    limiter = Limiter(SharedBuckets("redis://127.0.0.1:1"))
+    limiter = Limiter(SharedBuckets("redis://127.0.0.1:1", 250))
     policy, login = Policy("test", 20), Policy("login", 10, strict=5)
     assert [(await take(limiter, policy, "a")).allowed for _ in range(21)] == [True] * 20 + [False]
     assert [(await take(limiter, login, "a")).allowed for _ in range(6)] == [True] * 5 + [False]

@@ -295,9 +295,9 @@ async def test_personal_values_are_digests_whose_key_can_die(database: Database,
     log = Log(database, load_key(tmp_path / "keys", "audit", make=True), tmp_path / "audit")
     async with database.write() as session:
         before = {
-            "email": "ada@example.com",
+            "email": "grace@example.com",
             "currency": "USD",
-            "name": "Ada",
+            "name": "Grace",
             "phone": None,
             "password": "x",
         }
@@ -308,13 +308,13 @@ async def test_personal_values_are_digests_whose_key_can_die(database: Database,
             "account",
             "acc_1",
             before,
-            {**before, "email": "ada@example.org"},
+            {**before, "email": "grace@example.org"},
         )
         await service.record_many(
-            session, [Change(ADMIN, "account.seen", "account", "acc_1", None, {"email": "ada@example.com"})]
+            session, [Change(ADMIN, "account.seen", "account", "acc_1", None, {"email": "grace@example.com"})]
         )
         await service.record(
-            session, ADMIN, "account.changed", "account", "acc_2", None, {"email": "ada@example.com"}
+            session, ADMIN, "account.changed", "account", "acc_2", None, {"email": "grace@example.com"}
         )
     async with database.read() as reading:
         rows = await reading.fetch("SELECT before, after FROM audit_log ORDER BY id")
@@ -322,7 +322,7 @@ async def test_personal_values_are_digests_whose_key_can_die(database: Database,
     assert shown["currency"] == "USD"
     assert shown["phone"] is None
     assert "password" not in shown
-    assert "ada" not in str([tuple(row) for row in rows]).lower()
+    assert "grace" not in str([tuple(row) for row in rows]).lower()
     assert shown["name"] == rows[0]["after"]["name"]
     assert shown["email"] != rows[0]["after"]["email"]
     assert shown["email"] == rows[1]["after"]["email"], "equal values of one subject are seen to be equal"

@@ -172,8 +172,9 @@ def _bound(kept: dict[str, Any]) -> None:
 class SharedBuckets:
     """The buckets on one Redis: the script that takes from them, and the connection to close."""
 
-    def __init__(self, url: str) -> None:
-        self.client: Any = Redis.from_url(url, socket_timeout=0.25, socket_connect_timeout=0.25)
+    def __init__(self, url: str, timeout_ms: int) -> None:
+        seconds = timeout_ms / 1000
+        self.client: Any = Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds)
         self.take = self.client.register_script(_SCRIPT)
         self.delete = self.client.delete
         self.close = self.client.aclose
@@ -226,7 +227,7 @@ def address(request: Request) -> str:
 async def rate_limits(app: FastAPI) -> AsyncIterator[None]:
     """A start-up step: sets `app.state.limit`, which every route calls."""
     settings: Settings = app.state.settings
-    shared = SharedBuckets(settings.redis_url) if settings.redis_url else None
+    shared = SharedBuckets(settings.redis_url, settings.redis_timeout_ms) if settings.redis_url else None
     app.state.limiter = Limiter(shared)
     app.state.limits = policies(settings)
     app.state.limit = limit

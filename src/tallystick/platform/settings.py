@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     rate_limit_principal: int = Field(default=6000, ge=1)
     rate_limit_login: int = Field(default=10, ge=1)
     rate_limit_register: int = Field(default=30, ge=1)
+    redis_timeout_ms: int = Field(default=250, ge=10, le=10_000)
     idempotency_days: int = Field(default=30, ge=1)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
