@@ -97,22 +97,17 @@ async def insert_void(
     return batch
 
 
-async def promote_seal(session: Session) -> Record:
-    """Moves `sealed_to` up to the candidate once every transaction that could hold an earlier batch has ended; locks the row."""
-    row = await session.fetchrow(
+async def promote_seal(session: Session) -> None:
+    """Moves `sealed_to` up to the candidate where every transaction that could hold an earlier batch has ended.
+
+    Another sealer's change is waited for, and the condition looked at again on what it left.
+    """
+    await session.execute(
         """
-        UPDATE metering_seal
-        SET sealed_to = CASE WHEN due THEN next_to ELSE metering_seal.sealed_to END,
-            next_to = CASE WHEN due THEN NULL ELSE metering_seal.next_to END,
-            next_xid = CASE WHEN due THEN NULL ELSE metering_seal.next_xid END
-        FROM (SELECT id, coalesce(next_xid <= pg_snapshot_xmin(pg_current_snapshot())::text::bigint, false) AS due
-              FROM metering_seal FOR UPDATE) AS held
-        WHERE held.id = metering_seal.id
-        RETURNING metering_seal.sealed_to, metering_seal.next_to
+        UPDATE metering_seal SET sealed_to = next_to, next_to = NULL, next_xid = NULL
+        WHERE next_xid <= pg_snapshot_xmin(pg_current_snapshot())::text::bigint
         """
     )
-    assert row is not None, "the migration made the row"
-    return row
 
 
 async def last_batch(session: ReadSession) -> int:

@@ -209,22 +209,18 @@ async def seal(database: Database, *, patience: float = 0.0) -> int:
     transaction anywhere holds the seal back; `patience` is how many seconds to wait for it, so that what was acknowledged before
     this call is sealed when it returns.
     """
-    async with database.read() as session:
+    async with database.single() as session:
         target = await repository.last_batch(session)
-    waited = 0.0
-    while True:
-        async with database.write() as session:
-            reached: int = (await repository.promote_seal(session))["sealed_to"]
-            if reached < target:
-                await repository.propose_seal(session, await repository.last_batch(session))
-        if reached >= target:
-            return reached
-        async with database.write() as session:
-            reached = (await repository.promote_seal(session))["sealed_to"]
-        if reached >= target or waited >= patience:
-            return reached
-        await asyncio.sleep(_SEAL_PAUSE)
-        waited += _SEAL_PAUSE
+        waited = 0.0
+        while True:
+            await repository.promote_seal(session)
+            await repository.propose_seal(session, await repository.last_batch(session))
+            await repository.promote_seal(session)
+            reached = await queries.sealed_to(session)
+            if reached >= target or waited >= patience:
+                return reached
+            await asyncio.sleep(_SEAL_PAUSE)
+            waited += _SEAL_PAUSE
 
 
 async def void(
