@@ -60,10 +60,7 @@ async def books_with_history(database: Database) -> Database:
     async with database.write() as session:
         await service.mark_paid(session, ACTOR, refs[1].id, NOW)
         await service.void(session, ACTOR, refs[2].id, NOW)
-    async with database.write() as session:
-        through = await books.closing_horizon(session)
-    async with database.write() as session:
-        await books.close_books(session, through)
+    assert await books.close(database)
     return database
 
 

@@ -5,6 +5,7 @@ from tallystick.audit import service as audit
 from tallystick.audit.service import Mark
 from tallystick.billing.service import clocks, runs
 from tallystick.identity import service as identity
+from tallystick.ledger import service as ledger
 from tallystick.metering import service as metering
 from tallystick.platform import repository as platform
 from tallystick.platform.db import Database
@@ -34,11 +35,16 @@ def all_chores(database: Database, settings: Settings) -> list[tuple[str, Step, 
         async with database.write() as session:
             return await identity.forget_expired_sessions(session) > 0
 
+    async def close_books() -> bool:
+        await ledger.close(database)
+        return False
+
     return [
         ("seal-batches", seal_batches, 0.2),
         ("seal-audit", _audit_sealer(database, settings), 0.25),
         ("billing-runs", billing_runs, 0.25),
         ("test-clocks", test_clocks, 0.25),
+        ("close-books", close_books, 3600.0),
         ("forget-keys-and-sessions", forget_keys, 3600.0),
     ]
 

@@ -89,7 +89,11 @@ async def fingerprints(session: Session, keys: Sequence[str]) -> dict[str, bytes
 
 
 async def horizon(session: Session) -> int:
-    """The greatest posting id, once no posting below it can still be on its way: the table lock waits for writers under way."""
+    """The greatest posting id, once no posting below it can still be on its way: the table lock waits for writers under way.
+
+    New writers queue behind that lock, so it waits 300 ms and no longer; then the driver's LockNotAvailableError.
+    """
+    await session.execute("SET LOCAL lock_timeout = '300ms'")
     await session.execute("LOCK TABLE ledger_postings IN SHARE MODE")
     return int(await session.fetchval("SELECT coalesce(max(id), 0) FROM ledger_postings"))
 

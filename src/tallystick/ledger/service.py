@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import asyncpg
+
 from tallystick.kernel.errors import Conflict
 from tallystick.ledger import domain, repository
 from tallystick.ledger.domain import Entry, Posting
-from tallystick.platform.db import Session
+from tallystick.platform.db import Database, Session
 
 
 class PostedOtherwise(Conflict):
@@ -89,14 +91,22 @@ async def reverse(session: Session, original_key: str, *, key: str, kind: str, n
     return True
 
 
-async def closing_horizon(session: Session) -> int:
-    """How far the books can be closed now. Waits for postings under way and holds new ones back until its transaction ends: commit
-    it at once, then call `close_books` in another."""
-    return await repository.horizon(session)
+async def close(database: Database) -> int | None:
+    """Closes the books as far as they are certain now, in two transactions of its own; None where writers were too busy to let it in.
+
+    Gives how many accounts were closed. A repeat is a no-op; two at once do no harm.
+    """
+    try:
+        async with database.write() as session:
+            through = await repository.horizon(session)
+    except asyncpg.LockNotAvailableError:
+        return None
+    async with database.write() as session:
+        return await close_books(session, through)
 
 
 async def close_books(session: Session, through: int) -> int:
-    """Closes entity accounts through the posting id that `closing_horizon` gave; reading a balance then costs what came since.
+    """Closes entity accounts through a posting id that nothing below can still join; reading a balance then costs what came since.
 
     Gives how many accounts were closed. A repeat is a no-op. Nothing becomes unchangeable that was not so before.
     """
