@@ -1,6 +1,7 @@
 """Billing over HTTP: current usage, runs, range invoices, previews, explanations, verdicts, clocks, closing an account."""
 
 from datetime import datetime
+from time import monotonic
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -49,8 +50,8 @@ routers: list[tuple[Any, list[str]]] = [(part, ["/v1"]), (accounts_part, ["/v1",
 PATIENCE = 2.0
 """Seconds a bill waits for events that are being written at this moment."""
 
-INLINE_STOPS = 24
-"""Stops of a test clock made within the request; a longer way goes on in the background."""
+INLINE_SECONDS = 3.0
+"""How long a test clock is moved within the request; a longer way goes on in the background."""
 
 
 async def _account(session: ReadSession, actor: Actor, account_id: str) -> tuple[Account, datetime]:
@@ -252,7 +253,7 @@ async def advance_clock(
     """200 with status `ready` where the way is short, 202 with `advancing` where it goes on in the background."""
     async with database(request).write() as session:
         await clocks.request_advance(session, actor, clock_id, body.to)
-    clock = await clocks.walk(database(request), clock_id, new_uuid, stops=INLINE_STOPS)
+    clock = await clocks.walk(database(request), clock_id, new_uuid, until=monotonic() + INLINE_SECONDS)
     return ok(request, clock_view(clock), "Test clock", status=200 if clock.status == "ready" else 202)
 
 

@@ -80,7 +80,9 @@ def read_usage(stream: BinaryIO, mapping: Mapping) -> Iterator[Outcome]:
     missing = [name for name in mapping.required() if name not in report.columns]
     if missing:
         raise Invalid.field(
-            "header", f"lacks {', '.join(missing)}; is this a {mapping.title} file?", code="missing_columns"
+            "header",
+            f"lacks {', '.join(missing)}; a file of the format {mapping.title} has them",
+            code="missing_columns",
         )
     return _usage(report, mapping)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from time import monotonic
 from uuid import UUID
 
 from tallystick.accounts import queries as accounts
@@ -15,6 +16,9 @@ from tallystick.kernel.actor import Actor, system_actor
 from tallystick.kernel.errors import Invalid, NotFound
 from tallystick.metering import service as metering
 from tallystick.platform.db import Database, Session
+
+TURN_SECONDS = 2.0
+"""How long the background moves one clock before it looks at the others."""
 
 
 async def request_advance(session: Session, actor: Actor, clock_id: UUID, to: datetime) -> Clock:
@@ -66,26 +70,38 @@ async def step(database: Database, clock_id: UUID, new_id: Callable[[], UUID]) -
             session, clock_id, frozen_time=at, status="advancing", target=clock.target
         )
 
-    return await database.run(work)
+    try:
+        return await database.run(work)
+    except Exception as error:
+        await _fail(database, clock_id, type(error).__name__)
+        raise
+
+
+async def _fail(database: Database, clock_id: UUID, reason: str) -> None:
+    """Stops the clock where it stands, with the reason; advancing it again tries again."""
+    async with database.write() as session:
+        clock = await account_rows.lock_clock(session, clock_id)
+        if clock is not None and clock.status == "advancing":
+            await account_rows.set_clock(
+                session, clock_id, frozen_time=clock.frozen_time, status="failed", target=clock.target, error=reason
+            )
 
 
 async def walk(
-    database: Database, clock_id: UUID, new_id: Callable[[], UUID], stops: int | None = None
+    database: Database, clock_id: UUID, new_id: Callable[[], UUID], *, until: float | None = None
 ) -> Clock:
-    """Steps until the clock has arrived, or `stops` have been made."""
-    made = 0
+    """Steps until the clock has arrived, or `time.monotonic()` has passed `until`."""
     while True:
         clock = await step(database, clock_id, new_id)
-        made += 1
-        if clock.status != "advancing" or (stops is not None and made >= stops):
+        if clock.status != "advancing" or (until is not None and monotonic() > until):
             return clock
 
 
 async def walk_one(database: Database, new_id: Callable[[], UUID]) -> bool:
-    """Moves one advancing clock on by some stops; False where none is under way."""
+    """Moves one advancing clock on for a while; False where none is under way."""
     async with database.read() as session:
         clock_id = await accounts.advancing_clock(session)
     if clock_id is None:
         return False
-    await walk(database, clock_id, new_id, stops=20)
+    await walk(database, clock_id, new_id, until=monotonic() + TURN_SECONDS)
     return True

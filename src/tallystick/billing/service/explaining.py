@@ -159,7 +159,8 @@ def _evidence_text(line: LineView, meter: str) -> list[str]:
 
 def _sum_text(invoice: InvoiceView, lines: list[LineView]) -> list[str]:
     parts = " + ".join(f"{line.amount:,f}" for line in lines[:20]) + (" + …" if len(lines) > 20 else "")
-    text = [f"{len(lines)} lines: {parts} = {invoice.subtotal:,f} {invoice.currency}"]
+    noun = "line" if len(lines) == 1 else "lines"
+    text = [f"{len(lines)} {noun}: {parts} = {invoice.subtotal:,f} {invoice.currency}"]
     text += [
         f"{tax.name}: {tax.rate:f} % of {tax.base:,f} = {tax.amount:,f} {invoice.currency}"
         for tax in invoice.taxes
