@@ -24,7 +24,6 @@ _ROW, _BLOCK = b"tallystick audit row 1\n", b"tallystick audit block 1\n"
 PERSONAL_ANYWHERE = frozenset({"email", "phone", "first_name", "last_name", "address", "tax_id"})
 PERSONAL_BY_TYPE: Mapping[str, frozenset[str]] = {
     "account": frozenset({"name", "metadata"}),
-    "user": frozenset(),
 }
 SECRET = frozenset(
     {"password", "password_hash", "refresh_token", "access_token", "key", "key_hash", "secret"}
@@ -116,30 +115,45 @@ class VerifyReport:
         return self.problem is None
 
 
-def personal_fields(object_type: str, change: Change) -> bool:
-    """Whether the change carries personal values, so that its subject needs a key."""
-    names = PERSONAL_ANYWHERE | PERSONAL_BY_TYPE.get(object_type, frozenset())
-    return any(value is not None and names & value.keys() for value in (change.before, change.after))
+def personal_fields(change: Change) -> bool:
+    """Whether the change carries personal values at any depth, so that its subject needs a key."""
+    names = _personal_names(change.object_type)
+    return any(_names_any(value, names) for value in (change.before, change.after))
 
 
 def masked(values: Mapping[str, Any] | None, object_type: str, key: bytes | None) -> dict[str, Any] | None:
-    """`values` fit for the log: secrets gone, personal values as digests under the subject's `key`.
+    """`values` fit for the log: secrets gone, personal values as digests under the subject's `key`, at any depth.
 
     Equal values give equal digests, so that one sees whether a field changed; without the key they say nothing.
     """
-    if values is None:
-        return None
-    names = PERSONAL_ANYWHERE | PERSONAL_BY_TYPE.get(object_type, frozenset())
-    kept: dict[str, Any] = {}
-    for name, value in values.items():
-        if name in SECRET:
-            continue
-        if name in names and value is not None:
-            assert key is not None, "a subject with personal values has a key"
-            kept[name] = {"digest": hmac.digest(key, spelling(value), "sha256").hex()[:32]}
-        else:
-            kept[name] = value
-    return kept
+    return None if values is None else _masked(values, _personal_names(object_type), key)
+
+
+def _personal_names(object_type: str) -> frozenset[str]:
+    return PERSONAL_ANYWHERE | PERSONAL_BY_TYPE.get(object_type, frozenset())
+
+
+def _names_any(value: Any, names: frozenset[str]) -> bool:
+    if isinstance(value, Mapping):
+        return bool(names & value.keys()) or any(_names_any(item, names) for item in value.values())
+    return isinstance(value, list | tuple) and any(_names_any(item, names) for item in value)
+
+
+def _masked(value: Any, names: frozenset[str], key: bytes | None) -> Any:
+    if isinstance(value, list | tuple):
+        return [_masked(item, names, key) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: _digest(item, key) if name in names and item is not None else _masked(item, names, key)
+        for name, item in value.items()
+        if name not in SECRET
+    }
+
+
+def _digest(value: Any, key: bytes | None) -> dict[str, str]:
+    assert key is not None, "a subject with personal values has a key"
+    return {"digest": hmac.digest(key, spelling(value), "sha256").hex()[:32]}
 
 
 def spelling(value: Any) -> bytes:

@@ -56,7 +56,7 @@ async def record(
     """Writes down one deed in the caller's transaction. Personal values become digests, secrets are left out."""
     change = Change(actor, action, object_type, object_id, before, after)
     key = None
-    if personal_fields(object_type, change):
+    if personal_fields(change):
         keys = await repository.subject_keys(session, [(object_type, object_id)])
         key = keys[object_type, object_id]
     await repository.insert_row(session, _values(change, key))
@@ -66,9 +66,7 @@ async def record_many(session: Session, changes: Sequence[Change]) -> None:
     """As `record`, for a batch: one statement, two where personal values are among them."""
     if not changes:
         return
-    subjects = [
-        (each.object_type, each.object_id) for each in changes if personal_fields(each.object_type, each)
-    ]
+    subjects = [(each.object_type, each.object_id) for each in changes if personal_fields(each)]
     keys = await repository.subject_keys(session, subjects) if subjects else {}
     await repository.insert_rows(
         session, [_values(each, keys.get((each.object_type, each.object_id))) for each in changes]
