@@ -2,7 +2,7 @@
 
     python benchmarks/ledger.py [postgresql://server/postgres]
 
-Every posting debits one of 2 000 customers and credits the one revenue and the one tax account that all of them share. Nothing but
+32 callers post singly over a pool of 10 connections, 2 in batches of 500. Every posting debits one of 2 000 customers and credits the one revenue and the one tax account that all of them share. Nothing but
 time is measured: each run ends with the invariants of the books. Aims (two cores shared with PostgreSQL, synchronous_commit on):
 at least 3 000 postings a second singly, 30 000 batched, and half of the floor.
 """
@@ -30,8 +30,9 @@ from tallystick.platform.db import Database, Session
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CUSTOMERS = 2_000
-SINGLE, SINGLE_CONNECTIONS = 8_000, 32
-BATCHED, BATCH, BATCH_CONNECTIONS = 60_000, 500, 2
+SINGLE, SINGLE_CALLERS = 8_000, 32
+BATCHED, BATCH, BATCH_CALLERS = 60_000, 500, 2
+POOL = 10  # the default of a service process
 ROUNDS = 3
 Work = Callable[[Any, Any], Awaitable[None]]
 
@@ -79,8 +80,8 @@ def columns_of(postings: Sequence[Posting]) -> list[Sequence[Any]]:
     return service.columns(postings, [domain.fingerprint(posting) for posting in postings])
 
 
-async def rate(database: Database, jobs: Sequence[Any], connections: int, postings: int, work: Work) -> float:
-    """Postings a second when `connections` workers take the jobs in turns, one transaction each."""
+async def rate(database: Database, jobs: Sequence[Any], callers: int, postings: int, work: Work) -> float:
+    """Postings a second when `callers` at once take the jobs in turns, one transaction each."""
     queue = list(reversed(jobs))
 
     async def worker() -> None:
@@ -90,12 +91,12 @@ async def rate(database: Database, jobs: Sequence[Any], connections: int, postin
                 await work(session, job)
 
     begun = time.perf_counter()
-    await asyncio.gather(*(worker() for _ in range(connections)))
+    await asyncio.gather(*(worker() for _ in range(callers)))
     return postings / (time.perf_counter() - begun)
 
 
 async def compare(
-    database: Database, name: str, total: int, batch: int, connections: int, wanted: float
+    database: Database, name: str, total: int, batch: int, callers: int, wanted: float
 ) -> Result:
     """Ours and the floor in alternating rounds."""
     best = {"ours": 0.0, "floor": 0.0}
@@ -105,19 +106,19 @@ async def compare(
             batches: list[Any] = [postings[at : at + batch] for at in range(0, total, batch)]
             if side == "floor":
                 batches = [columns_of(each) for each in batches]
-            measured = await rate(database, batches, connections, total, bare if side == "floor" else ours)
+            measured = await rate(database, batches, callers, total, bare if side == "floor" else ours)
             best[side] = max(best[side], measured)
     return Result(name, best["ours"], best["floor"], wanted)
 
 
 async def run(url: str) -> list[Result]:
     """Both comparisons on a migrated, empty database."""
-    database = await Database.connect(url, size=SINGLE_CONNECTIONS, statement_timeout_ms=60_000)
+    database = await Database.connect(url, size=POOL, statement_timeout_ms=60_000)
     async with database.write() as session:
         await service.post(session, [sale("warm", n) for n in range(CUSTOMERS)])
     results = [
-        await compare(database, "singly", SINGLE, 1, SINGLE_CONNECTIONS, 3_000),
-        await compare(database, "batched", BATCHED, BATCH, BATCH_CONNECTIONS, 30_000),
+        await compare(database, "singly", SINGLE, 1, SINGLE_CALLERS, 3_000),
+        await compare(database, "batched", BATCHED, BATCH, BATCH_CALLERS, 30_000),
     ]
     async with database.read() as reading:
         for name, sql in invariants.INVARIANTS.items():

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from operator import attrgetter
 
 from tallystick.kernel.money import MAX_INTEGER_DIGITS, exponent
@@ -113,9 +114,15 @@ def fingerprint(posting: Posting) -> bytes:
 
 
 def _spelled(entry: Entry) -> str:
-    period = f"{entry.period[0].isoformat()}/{entry.period[1].isoformat()}" if entry.period else ""
+    period = _period_text(entry.period) if entry.period else ""
     amount = format(entry.amount.normalize(), "f")
     return f"{entry.account}\x1e{entry.account_no or 0}\x1e{entry.gl_code or ''}\x1e{amount}\x1e{period}"
+
+
+@lru_cache(maxsize=4096)
+def _period_text(period: tuple[datetime, datetime]) -> str:
+    # A batch bills thousands of lines for a handful of periods.
+    return f"{period[0].isoformat()}/{period[1].isoformat()}"
 
 
 def reversal(
