@@ -4,8 +4,8 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import asdict
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ from tallystick.billing.service import loading
 from tallystick.billing.service.loading import Loader
 from tallystick.cli import output
 from tallystick.cli.bill_reading import Issued, check_lines, explained, issued, statement
-from tallystick.cli.bill_report import BillReport, Source, currency_totals
+from tallystick.cli.bill_report import BillReport, Explanation, Source, currency_totals
 from tallystick.cli.importing import Input, Loaded, loader, put, read_folder
 from tallystick.cli.progress import Steps
 from tallystick.cli.runtime import connected, servers
@@ -73,11 +73,12 @@ def demo(
         async def work(database: Database) -> BillReport | None:
             if if_empty and not await _wanted(database, sources[0].dataset):
                 return None
-            return await _demo(database, sources, others, steps)
+            return await _demo(database, sources, steps)
 
         report = asyncio.run(connected(reached.database_url, work))
     if report is None:
         return
+    report = replace(report, remarks=_remarks(others), next_commands=_next(report.explanation, reached.urls))
     if as_json:
         output.print_json(view(report))
     else:
@@ -99,7 +100,7 @@ async def _wanted(database: Database, dataset: Dataset) -> bool:
         return bool(known) or not await accounts.any_marked(session, MARK)
 
 
-async def _demo(database: Database, sources: Sequence[Input], others: int, steps: Steps) -> BillReport:
+async def _demo(database: Database, sources: Sequence[Input], steps: Steps) -> BillReport:
     own = loader("demo", {MARK: sources[0].dataset.code})
     if any(source.dataset.bill_as_of > own.now() for source in sources):
         raise NotOver
@@ -109,20 +110,21 @@ async def _demo(database: Database, sources: Sequence[Input], others: int, steps
     async with database.snapshot() as session:
         with steps.step("statements", sum(len(each.accounts) for each in loaded), "customers"):
             found = [await issued(session, each.source.dataset, each.accounts) for each in loaded]
-    rows = sum(len(each.plan.expectations) for each in sources if each.plan)
-    with steps.step("compare with the reports", rows, "rows"):
-        told = [_source(each, own_invoices, parked) for each, own_invoices in zip(loaded, found, strict=True)]
-    everything = [each for own_invoices in found for each in own_invoices]
-    explanation = explained(everything)
-    remarks = [f"{others} other CSV files in the folder are of no format that is read here"] if others else []
+    told = _compared(loaded, found, parked, steps)
     return BillReport(
-        tuple(told),
-        currency_totals([each for source in told for each in source.statements]),
-        tuple(steps.done),
-        explanation,
-        tuple(remarks),
-        _next(explanation.invoice if explanation else None),
+        sources=tuple(told),
+        totals=currency_totals([each for source in told for each in source.statements]),
+        steps=tuple(steps.done),
+        explanation=explained([each for own_invoices in found for each in own_invoices]),
     )
+
+
+def _compared(
+    loaded: Sequence[Loaded], found: Sequence[Sequence[Issued]], parked: Sequence[Parked], steps: Steps
+) -> list[Source]:
+    rows = sum(len(each.source.plan.expectations) for each in loaded if each.source.plan)
+    with steps.step("compare with the reports", rows, "rows") if rows else nullcontext():
+        return [_source(each, invoices, parked) for each, invoices in zip(loaded, found, strict=True)]
 
 
 async def _refuse_foreign(database: Database, own: Loader, sources: Sequence[Input]) -> bool:
@@ -170,20 +172,27 @@ def _source(loaded: Loaded, found: Sequence[Issued], parked: Sequence[Parked]) -
     )
 
 
-def _next(invoice: str | None) -> tuple[tuple[str, str], ...]:
+def _remarks(others: int) -> tuple[str, ...]:
+    if not others:
+        return ()
+    files = "file in the folder is" if others == 1 else "files in the folder are"
+    return (f"{others} other CSV {files} of no format that is read here",)
+
+
+def _next(explanation: Explanation | None, urls: Sequence[str]) -> tuple[tuple[str, str], ...]:
     program = _program()
-    named = (f"{program} invoice explain {invoice}", "every line of that invoice") if invoice else ()
-    return tuple(
-        each
-        for each in (
-            named,
-            (f"{program} invoice list", "all invoices"),
-            (f"{program} invoice verify", "compute every invoice again from its events"),
-            (f"{program} doctor", "check every invariant of the data"),
-            (f"{program} up", "start everything; API pages at /docs"),
-        )
-        if each
+    found = (
+        [(f"{program} invoice explain {explanation.invoice}", "every line of that invoice")]
+        if explanation
+        else []
     )
+    found += [
+        (f"{program} invoice list", "all invoices"),
+        (f"{program} invoice verify", "compute every invoice again from its events"),
+        (f"{program} doctor", "check every invariant of the data"),
+    ]
+    serving = (f"{urls[0]}/docs", "the API, running now") if urls else None
+    return (*found, serving or (f"{program} up", "start everything; API pages at /docs"))
 
 
 def _program() -> str:
