@@ -121,17 +121,18 @@ class Route(APIRoute):
         secret = getattr(endpoint, "secret_answer", False)
         prepare = getattr(endpoint, "prepare", None)
         check = getattr(endpoint, "direct", None)
+        anyone = getattr(endpoint, "public", False)
 
         async def hand(plain: Request) -> Response:
             assert check is not None
             request = StrictRequest(plain.scope, plain.receive)
-            await _admit(request)
+            await _admit(request, anyone)
             answer: Response = await endpoint(request, actor=await check(request))
             return answer
 
         async def handle(plain: Request) -> Response:
             request = StrictRequest(plain.scope, plain.receive)
-            await _admit(request)
+            await _admit(request, anyone)
             if prepare is not None:
                 await prepare(request)
             if own:
@@ -156,8 +157,11 @@ def lanes(part: APIRouter, prefixes: Sequence[str]) -> dict[tuple[str, str], Han
     }
 
 
-async def _admit(request: Request) -> None:
-    """Learns who asks and counts the request against a limit; one with bad credentials counts against its address."""
+async def _admit(request: Request, anyone: bool) -> None:
+    """Learns who asks and counts the request against a limit; one with bad credentials counts against its address.
+
+    A route for anyone takes a caller whose token has expired as a stranger: he may be about to sign in again.
+    """
     limit: Callable[[Request, Actor | None], Awaitable[None]] | None
     limit = getattr(request.app.state, "limit", None)
     try:
@@ -165,7 +169,13 @@ async def _admit(request: Request) -> None:
     except Unauthenticated:
         if limit is not None:
             await limit(request, None)
-        raise
+        if not anyone:
+            raise
+        address = request.client.host if request.client else ""
+        request.state.actor = Actor(
+            "anonymous", address, "anonymous", request_id=request.state.request_id, address=address
+        )
+        return
     if limit is not None:
         await limit(request, actor)
 
