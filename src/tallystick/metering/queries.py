@@ -97,7 +97,7 @@ WHERE s.raw
 async def aggregate(session: ReadSession, slices: Sequence[UsageSlice]) -> list[UsageTotal]:
     """The totals of any number of slices, in their order, by one statement. Nothing counted is zero.
 
-    Index `ix_usage_events_account_no_meter_id_occurred_at` (with batch, digest, quantity and price included): each slice of count, sum
+    Index `ix_usage_events_account_no_meter_id_occurred_at` (with batch, digest and quantity included): each slice of count, sum
     or max is one index-only range within the partitions of its months, so its cost is that of its own events and not of the history
     (tested with EXPLAIN). unique, latest, properties and filters read the rows of the same range. Voids are few and have the same
     index; they are subtracted (XOR takes a digest out again) and only a maximum with voids in its range is read from the rows.

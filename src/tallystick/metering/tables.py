@@ -68,7 +68,7 @@ class UsageEvent(Base):
             "account_no",
             "meter_id",
             "occurred_at",
-            postgresql_include=["batch_id", "c_hi", "c_lo", "quantity", "unit_price"],
+            postgresql_include=["batch_id", "c_hi", "c_lo", "quantity"],
         ),
         Index(
             "ix_usage_events_priced",

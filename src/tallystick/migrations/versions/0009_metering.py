@@ -55,7 +55,7 @@ CREATE TABLE usage_events (
     CONSTRAINT ck_usage_events_unit_price CHECK (unit_price >= 0 AND unit_price < 1e15)
 ) PARTITION BY RANGE (occurred_at);
 CREATE INDEX ix_usage_events_account_no_meter_id_occurred_at ON usage_events (account_no, meter_id, occurred_at)
-    INCLUDE (batch_id, c_hi, c_lo, quantity, unit_price);
+    INCLUDE (batch_id, c_hi, c_lo, quantity);
 CREATE INDEX ix_usage_events_priced ON usage_events (account_no, occurred_at)
     INCLUDE (meter_id, unit_price, quantity, batch_id, c_hi, c_lo) WHERE unit_price IS NOT NULL;
 CREATE TABLE event_voids (
