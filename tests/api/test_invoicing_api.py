@@ -214,3 +214,20 @@ async def test_the_ledger_shows_what_an_invoice_did(
     assert (await get("entries?account_id=acc_x")).status_code == 404
     for path in ("accounts", "entries", "trial-balance"):
         assert (await get(path, who.headers)).status_code == 403
+
+
+async def test_an_invoice_from_usage_is_read_and_paid_as_a_record_but_not_rewritten(
+    app: FastAPI, client: httpx.AsyncClient, customer: CustomerMaker, finance_headers: dict[str, str]
+) -> None:
+    who = await customer(currency="EUR")
+    (draft,) = await bill(app, who, Status.DRAFT)
+    shown = (await client.get(f"/billing/{draft}", headers=finance_headers)).json()["data"]
+    assert (shown["amount"], shown["status"]) == (0.39, "pending")
+    for body in ({"amount": 1}, {"status": "draft"}):
+        refused = await client.put(f"/billing/{draft}", json=body, headers=finance_headers)
+        assert (refused.status_code, refused.json()["code"]) == (409, "not_a_billing_record")
+    paid = await client.put(f"/billing/{draft}", json={"status": "paid"}, headers=finance_headers)
+    assert (paid.status_code, paid.json()["data"]["status"]) == (200, "paid")
+    (later,) = await bill(app, who, Status.FINALIZED, months=(3,))
+    settled = await client.put(f"/billing/{later}", json={"status": "paid"}, headers=finance_headers)
+    assert settled.json()["data"]["status"] == "paid"

@@ -4,7 +4,7 @@ Debits are positive, credits negative. Source: DESIGN §6; the shapes follow pgl
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -136,8 +136,3 @@ def reversal(
             for entry in entries
         ),
     )  # fmt: skip
-
-
-def total(entries: Iterable[Entry]) -> Decimal:
-    """Sum of entries; zero for those of a whole posting."""
-    return sum(map(_amount, entries), Decimal(0))
