@@ -133,8 +133,9 @@ def _heading(statement: Statement) -> RenderableType:
     line.add_column(justify="right", no_wrap=True)
     line.add_row(_plain(statement.customer, "bold cyan"), _plain(f"invoice {statement.number}", "bold"))
     days = f"{statement.first_day:%-d %b} to {statement.last_day:%-d %b %Y}, {statement.timezone}"
-    line.add_row(_plain(f"{days}; customer {statement.reference}", "dim"), "")
-    return line
+    about = _plain(f"{days}; customer {statement.reference}", "dim")
+    about.no_wrap, about.overflow = True, "ellipsis"
+    return Group(line, about)
 
 
 def _shortened(
