@@ -258,7 +258,7 @@ async def test_totals_read_the_covering_index_alone_and_only_the_months_asked(da
     ]
     async with database.read() as session:
         (plan,) = await session.fetchrow(
-            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + queries._AGGREGATE, *queries._columns(slices)
+            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + queries._AGGREGATE, *queries._arguments(slices)
         ) or (None,)
     scans = list(_scans(_plan(plan)))
     assert not [s for s in scans if s["Node Type"] == "Seq Scan" and "usage_events" in s["Relation Name"]]
