@@ -232,9 +232,9 @@ async def _history(url: str, world: World, count: int, times: int) -> list[tuple
                     database, {(day - timedelta(days=back + edge)).date().replace(day=1) for edge in (0, 1)}
                 )
                 await floor_batches(url, floor_columns(world, make_events(world, count, back)))
-            async with database.pool.acquire() as connection:
-                await connection.execute("VACUUM ANALYZE")
             writing = await floor_batches(url, floor_columns(world, make_events(world, count, back_now)))
+            async with database.pool.acquire() as connection:
+                await connection.execute("VACUUM ANALYZE")  # as autovacuum has by the time a period is billed
             slices = [
                 UsageSlice(
                     account.no, meter.id, "sum", day - timedelta(days=2), day + timedelta(hours=1), 2**62, -1
