@@ -83,7 +83,12 @@ async def _fail(database: Database, clock_id: UUID, reason: str) -> None:
         clock = await account_rows.lock_clock(session, clock_id)
         if clock is not None and clock.status == "advancing":
             await account_rows.set_clock(
-                session, clock_id, frozen_time=clock.frozen_time, status="failed", target=clock.target, error=reason
+                session,
+                clock_id,
+                frozen_time=clock.frozen_time,
+                status="failed",
+                target=clock.target,
+                error=reason,
             )
 
 

@@ -6,7 +6,9 @@ claimers at once share the accounts by row locks.
 """
 
 import asyncio
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -113,7 +115,8 @@ async def execute(
                 session, run.id, await queries.due_count(session, run.as_of, run.account_no)
             )
         work = _Work(database, run, Shelf(), to_batch, now, new_id, progress or _silent)
-        await asyncio.gather(*(_pages(work) for _ in range(1 if run.account_no else LANES)))
+        with _patient_collector():
+            await asyncio.gather(*(_pages(work) for _ in range(1 if run.account_no else LANES)))
         async with database.write() as session:
             await repository.finish_run(session, run.id, None)
             return await find_run(session, run.id)
@@ -135,6 +138,17 @@ class _Work:
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]
     progress: Progress
+
+
+@contextmanager
+def _patient_collector() -> Iterator[None]:
+    """Lets the cycle collector look less often while a run makes many short-lived values and no cycles: a fifth of the time else."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _silent(_run: Run) -> None:

@@ -55,7 +55,9 @@ def next_due(schedule: Schedule, covered: Coverage, terms: Terms) -> Due | None:
     Billing it moves `covered.fees` to `fee.service.end` and `covered.usage` to `usage.service.end`; asking again gives the one after.
     """
     fee = _part(schedule, covered.fees, covered.end)
-    usage = _part(schedule, covered.usage, covered.end) if terms.has_usage else None
+    usage = None
+    if terms.has_usage:
+        usage = fee if covered.usage == covered.fees else _part(schedule, covered.usage, covered.end)
     boundary_delay = terms.usage_delay if terms.has_usage else terms.fee_delay
     fee_at = usage_at = None
     if fee is not None and not terms.advance:
