@@ -21,7 +21,9 @@ def main() -> int:
     missed = [
         name
         for name in wanted
-        if subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], env=environment, check=False).returncode
+        if subprocess.run(
+            [sys.executable, "-m", f"benchmarks.{name}"], env=environment, check=False
+        ).returncode
     ]
     return 1 if missed else 0
 

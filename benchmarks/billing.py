@@ -39,7 +39,14 @@ async def plans(session: Session) -> tuple[PlanView, PlanView]:
     """A plan with a fee and five metered charges, and one with a fee alone; both in arrears, by calendar month."""
     for n in range(METERS):
         await make_meter(
-            session, ACTOR, code=f"meter-{n}", name=f"Meter {n}", aggregation="sum", field=None, filters={}, unit="unit"
+            session,
+            ACTOR,
+            code=f"meter-{n}",
+            name=f"Meter {n}",
+            aggregation="sum",
+            field=None,
+            filters={},
+            unit="unit",
         )
     tiers = [{"up_to": 1000, "unit_amount": "0.05"}, {"up_to": None, "unit_amount": "0.01"}]
     charges = tuple(
@@ -67,7 +74,9 @@ async def fill(database: Database, accounts: int, months_before: int) -> None:
         await session.execute(ACCOUNTS_SQL, names, START, DUE)
         await session.execute(PROFILES_SQL)
         for version in versions:
-            await session.execute(SUBSCRIPTIONS_SQL, [new_uuid() for _ in range(accounts)], version, START, DUE)
+            await session.execute(
+                SUBSCRIPTIONS_SQL, [new_uuid() for _ in range(accounts)], version, START, DUE
+            )
         await session.execute("UPDATE entities SET fee_close_delay_seconds = usage_close_delay_seconds")
         await session.execute("SELECT setval('ingest_batch_ids', 1)")
         await session.execute(
@@ -88,7 +97,9 @@ INSERT INTO accounts (id, entity_id, currency, timezone, zone_history, livemode,
                       next_usage_billing_at, next_billing_at, opened_at)
 SELECT id, 1, 'USD', 'UTC', '[{"at": "2026-01-01T00:00:00Z", "timezone": "UTC"}]', true, '{}', $2, $2, $3, $3, $2 FROM unnest($1::text[]) id
 """
-PROFILES_SQL = "INSERT INTO account_profiles (account_no, entity_id, name) SELECT no, 1, 'Customer ' || no FROM accounts"
+PROFILES_SQL = (
+    "INSERT INTO account_profiles (account_no, entity_id, name) SELECT no, 1, 'Customer ' || no FROM accounts"
+)
 SUBSCRIPTIONS_SQL = """
 INSERT INTO subscriptions (id, account_no, entity_id, plan_version_id, quantity, currency, started_at, anchor, timezone,
                            zone_changes_seen, billed_to, usage_billed_to, next_billing_at)
@@ -126,7 +137,9 @@ async def floor(database: Database) -> float:
         for table in WRITTEN:
             columns = [row["column_name"] for row in await session.fetch(COLUMNS_SQL, table)]
             rows = [tuple(row) for row in await session.fetch(f"SELECT {', '.join(columns)} FROM {table}")]
-            await session.execute(f"CREATE TABLE floor_{table} (LIKE {table} INCLUDING DEFAULTS INCLUDING INDEXES INCLUDING CONSTRAINTS)")
+            await session.execute(
+                f"CREATE TABLE floor_{table} (LIKE {table} INCLUDING DEFAULTS INCLUDING INDEXES INCLUDING CONSTRAINTS)"
+            )
             copies.append((table, columns, rows))
     started = time.perf_counter()
     async with database.read() as session:

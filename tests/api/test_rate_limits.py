@@ -15,7 +15,6 @@ from tallystick.apps.subscription_service import create_app
 from tallystick.platform.embedded import embedded_redis
 from tallystick.platform.rate_limit import Limiter, Policy, SharedBuckets, Verdict, forget, take
 
-
 PATIENT = 5000
 """Milliseconds: a test on a busy machine must not take the way around a slow Redis."""
 

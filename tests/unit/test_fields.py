@@ -48,4 +48,8 @@ def test_kept_or_refused(kind: Any, given: object, kept: str | None) -> None:
             adapter.validate_python(given)
     else:
         value = adapter.validate_python(given)
-        assert (Decimal(kept) == value and f"{value:f}" == kept) if isinstance(value, Decimal) else str(value) == kept
+        assert (
+            (Decimal(kept) == value and f"{value:f}" == kept)
+            if isinstance(value, Decimal)
+            else str(value) == kept
+        )
