@@ -42,7 +42,7 @@ from tallystick.platform.edge import new_uuid, system_now
 from tallystick.platform.http.envelope import Envelope, Listing, created, listing, ok
 from tallystick.platform.http.errors import responses
 from tallystick.platform.http.fields import Limit
-from tallystick.platform.http.routes import Reading, Writing, allow, database, own_transaction, router
+from tallystick.platform.http.routes import Reading, Writing, allow, database, own_sessions, router
 
 part = router("billing")
 accounts_part = router("accounts", "/accounts")
@@ -246,7 +246,7 @@ async def show_run(
         **responses(404, 409),
     },
 )
-@own_transaction
+@own_sessions
 async def advance_clock(
     request: Request, clock_id: UUID, body: AdvanceIn, actor: Actor = allow("clocks:write")
 ) -> Response:

@@ -4,7 +4,6 @@ Usage is stored as an event of the service's meter that carries its own price. W
 the event store's permanent uniqueness is what makes a retry safe, and the record's id is that of the event: the same every time.
 """
 
-import re
 from typing import Any
 from uuid import UUID
 
@@ -23,20 +22,19 @@ from tallystick.platform.edge import new_id, new_uuid, system_now
 from tallystick.platform.http.envelope import bare
 from tallystick.platform.http.errors import responses
 from tallystick.platform.http.routes import (
-    BadKey,
     KeyReused,
     Writing,
     allow,
     database,
     own_transaction,
     router,
+    sent_key,
 )
 
 internal = router("internal usage")
 _RETRY: dict[int | str, dict[str, Any]] = {
     200: {"model": UsageAnswer, "description": "A retry: the record made before"}
 }
-_KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
 
 
 @internal.post(
@@ -90,10 +88,8 @@ async def create_usage(
 
 def _identity(request: Request, body: UsageIn) -> str:
     """First present wins: Idempotency-Key, `request_id`, the caller's own X-Request-Id. One made by us identifies nothing."""
-    key = request.headers.get("idempotency-key")
+    key = sent_key(request)
     if key is not None:
-        if not _KEY.match(key):
-            raise BadKey(details={"Idempotency-Key": BadKey.sentence})
         return f"key:{key}"
     if body.request_id is not None:
         return f"body:{body.request_id}"

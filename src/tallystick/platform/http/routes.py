@@ -37,7 +37,7 @@ from tallystick.platform.http.envelope import refusal
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-_KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _TRIES = 5
 
 
@@ -85,6 +85,16 @@ def own_transaction(endpoint: Endpoint) -> Endpoint:
     return endpoint
 
 
+def own_sessions(endpoint: Endpoint) -> Endpoint:
+    """Marks a route whose long work opens its own sessions, but whose `Idempotency-Key` is kept like that of any other.
+
+    Where a key is sent, a transaction of this layer stands open beside the work, to hold the key and then its answer. A crash in
+    between forgets the key, not the work: such work must refuse or bear a repeat by itself.
+    """
+    endpoint.__dict__["kept_beside"] = True
+    return own_transaction(endpoint)
+
+
 def secret_answer(endpoint: Endpoint) -> Endpoint:
     """Marks a route whose answer holds a secret: its effect is remembered, its answer is not."""
     endpoint.__dict__["secret_answer"] = True
@@ -118,10 +128,12 @@ class Route(APIRoute):
         inner = super().get_route_handler()
         endpoint = self.endpoint
         own = getattr(endpoint, "own_transaction", False)
+        beside = getattr(endpoint, "kept_beside", False)
         secret = getattr(endpoint, "secret_answer", False)
         prepare = getattr(endpoint, "prepare", None)
         check = getattr(endpoint, "direct", None)
         anyone = getattr(endpoint, "public", False)
+        rights = [part.call for part in self.dependant.dependencies if hasattr(part.call, "permission")]
 
         async def hand(plain: Request) -> Response:
             assert check is not None
@@ -135,13 +147,19 @@ class Route(APIRoute):
             await _admit(request, anyone)
             if prepare is not None:
                 await prepare(request)
-            if own:
+            key = None if request.method in ("GET", "HEAD") or (own and not beside) else sent_key(request)
+            if own and key is None:
                 return await inner(request)
             if request.method in ("GET", "HEAD"):
                 async with database(request).read() as session:
                     request.state.session = session
                     return await inner(request)
-            return await _write(request, inner, secret)
+            if key is not None:
+                for (
+                    right
+                ) in rights:  # before the look-up: who lost the right does not get the stored answer either
+                    await right(request)  # type: ignore[misc]
+            return await _write(request, inner, key, secret)
 
         return handle if check is None else hand
 
@@ -180,10 +198,17 @@ async def _admit(request: Request, anyone: bool) -> None:
         await limit(request, actor)
 
 
-async def _write(request: StrictRequest, inner: Handler, secret: bool) -> Response:
-    key = request.headers.get("idempotency-key")
-    if key is not None and not _KEY.match(key):
+def sent_key(request: Request) -> str | None:
+    """The request's `Idempotency-Key`, None where it has none. Raises `BadKey`, also where two are sent."""
+    sent = request.headers.getlist("idempotency-key")
+    if not sent:
+        return None
+    if len(sent) > 1 or not _KEY.fullmatch(sent[0]):
         raise BadKey(details={"Idempotency-Key": BadKey.sentence})
+    return sent[0]
+
+
+async def _write(request: StrictRequest, inner: Handler, key: str | None, secret: bool) -> Response:
     work = inner if key is None else _keyed(key, await fingerprint(request, secret), inner, secret)
     for attempt in range(_TRIES):
         try:
@@ -313,5 +338,6 @@ def router(tag: str, prefix: str = "") -> APIRouter:
 
 __all__ = [
     "AlreadyIssued", "InFlight", "KeyReused", "Malformed", "Reading", "Refusal", "RequestValidationError", "Route", "Writing",
-    "actor_of", "allow", "authenticate", "database", "direct", "lanes", "own_transaction", "prepared", "public", "router", "secret_answer",
+    "actor_of", "allow", "authenticate", "database", "direct", "lanes", "own_sessions", "own_transaction", "prepared", "public", "router", "secret_answer",
+    "sent_key",
 ]  # fmt: skip
