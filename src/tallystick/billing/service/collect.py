@@ -1,38 +1,35 @@
-"""What is due: subscriptions and recorded usage → counted → the `Inputs` of invoices. Reads only, so a preview may call it too."""
+"""What is due, counted: bills → the `Inputs` of invoices. Reads only, so a preview may call it too."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from itertools import pairwise
 from uuid import UUID
 
-from tallystick.accounts.domain import Account, usage_schedule
-from tallystick.billing.service.book import Book, stock_meters
-from tallystick.catalog.domain import Charge, PlanVersion
+from tallystick.accounts.domain import Account
+from tallystick.billing.service.book import Book
+from tallystick.billing.service.dues import Bill, Renewal
+from tallystick.billing.service.recorded import recorded_groups, recorded_items
+from tallystick.catalog.domain import Charge
 from tallystick.invoicing import queries as invoices
 from tallystick.invoicing.domain.assemble import (
     Commitment,
     Fee,
     Inputs,
     Item,
-    Recorded,
     Usage,
     fee_exact,
-    recorded_key,
 )
 from tallystick.invoicing.domain.draft import UsageEvidence
 from tallystick.invoicing.queries import PartialBilled
 from tallystick.kernel.errors import Conflict
 from tallystick.kernel.money import Rounding, round_money
-from tallystick.kernel.period import Coverage, Due, Part, Period, Terms, close_instant, next_due, period_at
+from tallystick.kernel.period import Part
 from tallystick.kernel.proration import fraction, share
 from tallystick.metering import queries as metering
-from tallystick.metering.domain.slices import AccountSlice, UsageSlice, UsageTotal
+from tallystick.metering.domain.slices import UsageSlice, UsageTotal
 from tallystick.platform.db import ReadSession
 from tallystick.rating.domain import Aggregation, Share
-from tallystick.subscriptions.domain import Subscription, coverage_of
 
 ZERO = Decimal(0)
 NOT_DIVISIBLE = frozenset({Aggregation.MAX, Aggregation.UNIQUE, Aggregation.LATEST})
@@ -46,116 +43,6 @@ class NotDivisible(Conflict):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Renewal:
-    """A subscription and what is billed of it now."""
-
-    subscription: Subscription
-    version: PlanVersion
-    fee: Part | None
-    usage: Part | None
-    usage_end: datetime | None = None  # where a range stops inside an open period
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedPart:
-    """Usage without subscription of one calendar month, up to `end`."""
-
-    whole: Period
-    end: datetime
-
-
-@dataclass(slots=True)
-class Bill:
-    """What one account is billed for at one instant; `inputs` has one entry per currency.
-
-    `covered` and `usage_to` say what will be billed once this is: each subscription's coverage, and recorded usage.
-    """
-
-    account: Account
-    instant: datetime
-    renewals: list[Renewal] = field(default_factory=list)
-    recorded: list[RecordedPart] = field(default_factory=list)
-    covered: dict[UUID, Coverage] = field(default_factory=dict)
-    usage_to: datetime | None = None
-    inputs: list[Inputs] = field(default_factory=list)
-
-
-def after(covered: Coverage, fee: Part | None, usage: Part | None) -> Coverage:
-    """The coverage once these parts are billed."""
-    return Coverage(
-        covered.start,
-        covered.end,
-        fee.service.end if fee else covered.fees,
-        usage.service.end if usage else covered.usage,
-    )
-
-
-def usage_month(account: Account, billed_to: datetime) -> RecordedPart:
-    """The calendar month of recorded usage that follows `billed_to`."""
-    month = period_at(usage_schedule(account), billed_to).period
-    return RecordedPart(Period(max(month.start, billed_to), month.end), month.end)
-
-
-def due_bill(book: Book, account: Account, as_of: datetime | None) -> Bill | None:
-    """The account's earliest bill due at `as_of` (None: the next one, whenever that is)."""
-    dues: list[tuple[Subscription, PlanVersion, Due]] = []
-    for subscription in book.subscriptions.get(account.no, ()):
-        version = book.shelf.versions[subscription.plan_version_id]
-        due = next_due(book.schedule(subscription), coverage_of(subscription), book.terms(subscription))
-        if due is not None:
-            dues.append((subscription, version, due))
-    month = usage_month(account, account.usage_billed_to) if account.is_open else None
-    month_at = close_instant(month.end, book.usage_delay(account)) if month else None
-    instants = [due.instant for _, _, due in dues] + ([month_at] if month_at else [])
-    if not instants or (as_of is not None and min(instants) > as_of):
-        return None
-    bill = Bill(account, min(instants))
-    for subscription, version, due in dues:
-        if due.instant == bill.instant:
-            bill.renewals.append(Renewal(subscription, version, due.fee, due.usage))
-            bill.covered[subscription.id] = after(coverage_of(subscription), due.fee, due.usage)
-    if month is not None and month_at == bill.instant:
-        bill.recorded.append(month)
-        bill.usage_to = month.end
-    return bill
-
-
-def range_bill(book: Book, account: Account, end: datetime) -> Bill:
-    """All that is unbilled before `end`, whatever its close delay; of periods still open then, the usage so far."""
-    bill = Bill(account, end)
-    for subscription in book.subscriptions.get(account.no, ()):
-        _range_renewals(book, subscription, bill, end)
-    billed_to = account.usage_billed_to
-    while account.is_open and billed_to < end:
-        month = usage_month(account, billed_to)
-        if month.end > end:
-            bill.recorded.append(RecordedPart(month.whole, end))
-            break
-        bill.recorded.append(month)
-        billed_to = bill.usage_to = month.end
-    return bill
-
-
-def _range_renewals(book: Book, subscription: Subscription, bill: Bill, end: datetime) -> None:
-    version = book.shelf.versions[subscription.plan_version_id]
-    schedule, own = book.schedule(subscription), book.terms(subscription)
-    terms = Terms(own.advance, own.has_usage, timedelta(0), timedelta(0))
-    covered = coverage_of(subscription)
-    while (due := next_due(schedule, covered, terms)) is not None and due.instant <= end:
-        fee = due.fee if due.fee and (due.instant < end or not own.advance) else None
-        if fee is None and due.usage is None:
-            break
-        bill.renewals.append(Renewal(subscription, version, fee, due.usage))
-        covered = after(covered, fee, due.usage)
-    if own.has_usage and covered.usage < end and (covered.end is None or covered.usage < covered.end):
-        whole = period_at(schedule, covered.usage)
-        closes = whole.period.end if covered.end is None else min(whole.period.end, covered.end)
-        part = Part(Period(max(whole.period.start, covered.usage), closes), whole)
-        bill.renewals.append(Renewal(subscription, version, None, part, usage_end=end))
-    bill.covered[subscription.id] = covered
-
-
 async def fill(session: ReadSession, book: Book, bills: Sequence[Bill], to_batch: int) -> None:
     """Counts the usage of all bills in two statements and gives each its `inputs`."""
     slices: list[UsageSlice] = []
@@ -164,7 +51,7 @@ async def fill(session: ReadSession, book: Book, bills: Sequence[Bill], to_batch
             if renewal.usage is not None:
                 slices.extend(_slices(book, bill, renewal, renewal.usage, to_batch))
     totals = iter(await metering.aggregate(session, slices) if slices else [])
-    recorded = iter(await _recorded(session, book, bills, to_batch))
+    recorded = iter(await recorded_groups(session, book, bills, to_batch))
     partials = _by_owner(
         await invoices.partial_billed(session, [(bill.account.no, _open_since(bill)) for bill in bills])
     )
@@ -174,7 +61,7 @@ async def fill(session: ReadSession, book: Book, bills: Sequence[Bill], to_batch
             items[renewal.version.currency].extend(_renewal_items(book, renewal, totals, partials, to_batch))
         for part in bill.recorded:
             items[bill.account.currency].extend(
-                _recorded_items(book, part, next(recorded), partials[bill.account.no, None], to_batch)
+                recorded_items(book, part, next(recorded), partials[bill.account.no, None], to_batch)
             )
         bill.inputs = [_inputs(book, bill.account, currency, own) for currency, own in items.items() if own]
 
@@ -317,97 +204,6 @@ def _usage_item(
         billed_quantity=sum((each.quantity for each in own), ZERO),
         partial=renewal.usage_end is not None,
     )  # fmt: skip
-
-
-@dataclass(slots=True)
-class RecordedGroup:
-    """Recorded usage of one month at one service and price, added up over the stretches of the month it was recorded usage in."""
-
-    meter_id: int
-    unit_price: Decimal
-    quantity: Decimal = ZERO
-    count: int = 0
-    checksum: int = 0
-    segments: list[tuple[datetime, datetime]] = field(default_factory=list)
-
-
-async def _recorded(
-    session: ReadSession, book: Book, bills: Sequence[Bill], to_batch: int
-) -> list[list[RecordedGroup]]:
-    """Recorded usage of every month of every bill, in their order.
-
-    While a subscription prices a meter, its usage is not recorded usage, whatever price it carries: the month is cut where that changes.
-    """
-    slices: list[AccountSlice] = []
-    owners: list[int] = []
-    months = [(bill.account, part) for bill in bills for part in bill.recorded]
-    for index, (account, part) in enumerate(months):
-        for start, end, priced in _stretches(book, account, part):
-            slices.append(AccountSlice(account.no, start, end, to_batch, except_meters=priced))
-            owners.append(index)
-    found: list[dict[tuple[int, Decimal], RecordedGroup]] = [{} for _ in months]
-    for total in await metering.recorded(session, slices):
-        groups = found[owners[total.slice_index]]
-        group = groups.setdefault(
-            (total.meter_id, total.unit_price), RecordedGroup(total.meter_id, total.unit_price)
-        )
-        group.quantity += total.quantity
-        group.count += total.count
-        group.checksum ^= total.checksum
-        group.segments.append((slices[total.slice_index].start, slices[total.slice_index].end))
-    await stock_meters(session, book.shelf, {meter for groups in found for meter, _ in groups})
-    return [list(groups.values()) for groups in found]
-
-
-def _stretches(
-    book: Book, account: Account, part: RecordedPart
-) -> Iterable[tuple[datetime, datetime, tuple[int, ...]]]:
-    """The month in stretches over which the same meters are priced by subscriptions, each with those meters."""
-    start, end = part.whole.start, part.end
-    owned = [
-        (
-            max(each.started_at, start),
-            min(each.ended_at or end, end),
-            book.shelf.versions[each.plan_version_id].charges,
-        )
-        for each in book.all_subscriptions.get(account.no, ())
-    ]
-    owned = [each for each in owned if each[0] < each[1] and each[2]]
-    cuts = sorted({start, end, *(at for since, until, _ in owned for at in (since, until))})
-    for since, until in pairwise(cuts):
-        priced = {
-            charge.meter_id for a, b, charges in owned if a <= since and until <= b for charge in charges
-        }
-        yield since, until, tuple(sorted(priced))
-
-
-def _recorded_items(
-    book: Book,
-    part: RecordedPart,
-    totals: Iterable[RecordedGroup],
-    billed: list[PartialBilled],
-    to_batch: int,
-) -> Iterable[Recorded]:
-    for total in totals:
-        meter = book.shelf.meters[total.meter_id]
-        key = recorded_key(meter.id, total.unit_price)
-        own = [each for each in billed if each.price_key == key and each.period_start >= part.whole.start]
-        yield Recorded(
-            description=meter.name,
-            unit=meter.unit,
-            unit_price=total.unit_price,
-            quantity=total.quantity,
-            evidence=UsageEvidence(meter.id, 0, to_batch, total.count, total.checksum),
-            counted_from=part.whole.start,
-            segments=total.segments if total.segments != [(part.whole.start, part.end)] else [],
-            start=max([part.whole.start, *(each.period_end for each in own)]),
-            end=part.end,
-            aligned=(part.whole.start, part.whole.end),
-            gl_code="usage",
-            billed=sum((each.amount for each in own), ZERO),
-            billed_quantity=sum((each.quantity for each in own), ZERO),
-            partial=part.end < part.whole.end,
-        )
 
 
 Partials = defaultdict[tuple[int, UUID | None], list[PartialBilled]]

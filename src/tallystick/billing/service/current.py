@@ -9,7 +9,8 @@ from typing import Any
 
 from tallystick.accounts.domain import Account
 from tallystick.billing.service.book import Book, Shelf, read_book
-from tallystick.billing.service.collect import Bill, Renewal, fill, usage_month
+from tallystick.billing.service.collect import fill
+from tallystick.billing.service.dues import Bill, Renewal, usage_month
 from tallystick.invoicing.domain.assemble import assemble
 from tallystick.invoicing.domain.draft import Line
 from tallystick.kernel.period import Part, Period, period_at

@@ -8,7 +8,8 @@ from uuid import UUID
 from tallystick.accounts.domain import Account
 from tallystick.billing import repository
 from tallystick.billing.service.book import Book, Shelf, read_book
-from tallystick.billing.service.collect import fill, range_bill
+from tallystick.billing.service.collect import fill
+from tallystick.billing.service.dues import range_bill
 from tallystick.billing.service.renewal import Order, advance, next_drafts, store
 from tallystick.invoicing.domain.assemble import assemble
 from tallystick.invoicing.domain.draft import InvoiceDraft

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from tallystick.accounts import repository as accounts
 from tallystick.billing.service.book import Book, Shelf, read_book
-from tallystick.billing.service.collect import Bill, due_bill, fill, usage_month
+from tallystick.billing.service.collect import fill
+from tallystick.billing.service.dues import Bill, due_bill, usage_month
 from tallystick.invoicing import service as invoicing
 from tallystick.invoicing.domain.assemble import assemble
 from tallystick.invoicing.domain.draft import InvoiceDraft, Status
