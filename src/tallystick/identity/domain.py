@@ -55,7 +55,6 @@ class WeakPassword(Invalid):
 
 
 class BadCredentials(Unauthenticated):
-    code = "bad_credentials"
     sentence = "Unauthorized"
 
 
