@@ -63,10 +63,15 @@ def round_money(value: Fraction, currency: str, mode: Rounding = Rounding.HALF_A
 
 
 def exact_decimal(value: Fraction) -> tuple[Decimal, bool]:
-    """`value` to 18 decimals, and whether digits were cut to get there (SEMANTICS: "says when it was cut")."""
-    scaled = value.numerator * 10**EXACT_SCALE
-    cut = scaled % value.denominator != 0
-    return round_fraction(value, EXACT_SCALE, Rounding.DOWN), cut
+    """`value` to 18 decimals, and whether digits were cut to get there (SEMANTICS: "says when it was cut").
+
+    No zeros at its end: 2.9 is written the same whether it was just computed or read back from where it is kept.
+    """
+    digits, rest = divmod(abs(value.numerator) * 10**EXACT_SCALE, value.denominator)
+    scale = EXACT_SCALE
+    while scale and digits % 10 == 0:
+        digits, scale = digits // 10, scale - 1
+    return Decimal(-digits if value < 0 else digits).scaleb(-scale, _WIDE), rest != 0
 
 
 def split(total: Decimal, weights: Sequence[Fraction | Decimal | int], scale: int) -> list[Decimal]:

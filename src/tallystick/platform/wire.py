@@ -47,7 +47,9 @@ def loads(body: bytes) -> Any:
     except RecursionError:
         raise Malformed(f"The body is nested deeper than {MAX_DEPTH} levels", code="too_deep") from None
     keys = _inspect(value, 1)
-    if len(_KEY_END.findall(body)) != keys:
+    if (
+        b'\\\\"' in body or len(_KEY_END.findall(body)) != keys
+    ):  # a key that ends in a backslash is not counted
         _refuse_duplicates(body)
     if b"\\u0000" in body:
         _refuse_nul(value)
@@ -110,8 +112,32 @@ def _plain(value: Any) -> Any:
 
 _numbers = msgspec.json.Encoder(decimal_format="number", enc_hook=_plain, uuid_format="canonical")
 _strings = msgspec.json.Encoder(decimal_format="string", enc_hook=_plain, uuid_format="canonical")
-dumps: Callable[[Any], bytes] = _numbers.encode
-dumps_decimal_strings: Callable[[Any], bytes] = _strings.encode
+_EXPONENT = re.compile(rb'(?:^|[:,\[])"?-?[0-9](?:\.[0-9]+)?E[+-][0-9]')
+
+
+def dumps(value: Any) -> bytes:
+    """`value` as JSON, Decimals as numbers: `29.99`, `0.000000000001`."""
+    data = _numbers.encode(value)
+    return _numbers.encode(_positional(value, False)) if b"E" in data and _EXPONENT.search(data) else data
+
+
+def dumps_decimal_strings(value: Any) -> bytes:
+    """As `dumps`, Decimals as strings."""
+    data = _strings.encode(value)
+    return _strings.encode(_positional(value, True)) if b"E" in data and _EXPONENT.search(data) else data
+
+
+def _positional(value: Any, strings: bool) -> Any:
+    """The slow path, for Decimals that Python spells with an exponent (`1E-12`): every digit in its place instead."""
+
+    def walk(item: Any) -> Any:
+        if isinstance(item, Decimal):
+            return format(item, "f") if strings else msgspec.Raw(format(item, "f").encode())
+        if isinstance(item, dict):
+            return {key: walk(each) for key, each in item.items()}
+        return [walk(each) for each in item] if isinstance(item, list | tuple) else item
+
+    return walk(msgspec.to_builtins(value, builtin_types=(Decimal,), str_keys=True, enc_hook=_plain))
 
 
 def canonical(value: Any) -> bytes:

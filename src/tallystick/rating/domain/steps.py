@@ -143,8 +143,7 @@ Json = str | int | bool | Decimal | None
 
 def plain_decimal(value: Fraction) -> Decimal:
     """`value` as a Decimal without trailing zeros, to 18 decimals at most."""
-    text = f"{exact_decimal(value)[0]:f}"
-    return Decimal(text.rstrip("0").rstrip("."))
+    return exact_decimal(value)[0]
 
 
 def as_json(step: Step) -> dict[str, Json]:
