@@ -231,7 +231,8 @@ def _usage(item: Usage, inputs: Inputs) -> list[Line]:
 
 
 def _recorded(item: Recorded, inputs: Inputs) -> Line:
-    exact = Fraction(item.quantity) * Fraction(item.unit_price) - Fraction(item.billed)
+    # A sum below zero is billed as zero and kept as it is (SEMANTICS "Aggregation"), here as with any price.
+    exact = Fraction(max(item.quantity, ZERO)) * Fraction(item.unit_price) - Fraction(item.billed)
     frozen = {
         "charge_model": "standard", "properties": {"unit_amount": format(item.unit_price, "f")}, "adjustments": {},
         "aligned": item.aligned, "counted_from": item.counted_from, "total_quantity": item.quantity, "billed": item.billed,
