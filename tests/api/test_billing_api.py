@@ -126,6 +126,28 @@ async def test_a_range_bills_once_and_says_when_nothing_is_left(app: FastAPI, li
     await sound(app)
 
 
+async def test_what_came_late_to_a_range_is_on_the_line_that_closes_the_period(life: Life) -> None:
+    await life.use("1", 10)
+    await life.advance("2026-01-10T00:00:00Z")
+    await life.range("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
+    await life.use("2", 10, occurred_at="2026-01-09T00:00:00Z")
+    await life.advance("2026-02-01T01:00:00Z")
+    newest, first = (await life.get(f"/v1/invoices?account_id={life.account}"))["data"]
+    fates = [(await life.get(f"/v1/events/{event}"))["data"] for event in ("1", "2")]
+    assert [each["state"] for each in fates] == ["billed", "billed"]
+    assert [each["invoice_number"] for each in fates] == [first["number"], newest["number"]]
+    refused = await life.call("POST", "/v1/events/2/void", {}, 409)
+    assert refused["code"] == "event_billed"
+
+
+async def test_an_event_stands_on_the_line_of_its_own_price(life: Life) -> None:
+    await life.use("1", 1)
+    await life.use("2", 1, unit_price="3.00")
+    await life.advance("2026-02-01T01:00:00Z")
+    fates = [(await life.get(f"/v1/events/{event}"))["data"] for event in ("1", "2")]
+    assert [each["line"] for each in fates] == [1, 2]
+
+
 async def test_a_range_does_not_jump_over_what_is_unbilled(life: Life) -> None:
     await life.use("1", 10)
     await life.advance("2026-01-20T00:00:00Z")

@@ -272,20 +272,28 @@ async def partial_billed(
 
 
 async def line_covering_event(
-    session: ReadSession, account_no: int, meter_id: int, occurred_at: datetime, batch_id: int
+    session: ReadSession,
+    account_no: int,
+    meter_id: int,
+    occurred_at: datetime,
+    batch_id: int,
+    unit_price: Decimal | None = None,
 ) -> LineView | None:
-    """The first line that counts an event of that meter, time and batch, or None while nothing does.
+    """The first line that counts an event of that meter, time, batch and own price, or None while nothing does.
 
-    Two charges on one meter may both count it; the earlier line is given. By account and slice start (uq_invoice_lines_slice).
+    The line that closes a period after partial bills counts from the period's start again, so that it also holds what came late to
+    those bills; where counting begins is among its inputs, not its slice. A recorded line counts the events of its own price only.
+    Two charges on one meter may both count it; the earlier line is given. By account (uq_invoice_lines_slice).
     """
     row = await session.fetchrow(
         f"""
         SELECT {LINE} FROM invoice_lines
-        WHERE account_no = $1 AND meter_id = $2 AND slice_start <= $3 AND period_end > $3 AND from_batch < $4 AND to_batch >= $4
-          AND NOT voided
+        WHERE account_no = $1 AND meter_id = $2 AND period_end > $3 AND from_batch < $4 AND to_batch >= $4 AND NOT voided
+          AND COALESCE((inputs ->> 'counted_from')::timestamptz, slice_start) <= $3
+          AND (kind <> 'recorded' OR (inputs ->> 'unit_price')::numeric = $5)
         ORDER BY to_batch, slice_start, invoice_id, position LIMIT 1
         """,
-        account_no, meter_id, occurred_at, batch_id,
+        account_no, meter_id, occurred_at, batch_id, unit_price,
     )  # fmt: skip
     return None if row is None else line_of(row)
 

@@ -62,7 +62,7 @@ NOWHERE: Where = (None, None, None)
 async def billed(session: ReadSession, event: StoredEvent) -> bool:
     """Whether an invoice line counts the event: then it cannot be voided before that invoice is."""
     line = await invoices.line_covering_event(
-        session, event.account_no, event.meter_id, event.occurred_at, event.batch_id
+        session, event.account_no, event.meter_id, event.occurred_at, event.batch_id, event.unit_price
     )
     return line is not None
 
@@ -71,7 +71,7 @@ async def _state(session: ReadSession, event: StoredEvent) -> tuple[str, str, Wh
     if event.voided_by is not None:
         return "void", "voided; it counts for nothing that was not billed before", NOWHERE
     line = await invoices.line_covering_event(
-        session, event.account_no, event.meter_id, event.occurred_at, event.batch_id
+        session, event.account_no, event.meter_id, event.occurred_at, event.batch_id, event.unit_price
     )
     if line is not None:
         invoice = await invoices.invoice(session, line.invoice_id)
