@@ -8,7 +8,8 @@ from starlette.responses import Response
 from tallystick.identity import edge, queries, service, tokens
 from tallystick.identity.schemas import ApiKeyIn, ApiKeyOut, GrantOut, LoginIn, MeOut, NewApiKeyOut
 from tallystick.kernel.actor import Actor
-from tallystick.kernel.errors import NotFound
+from tallystick.kernel.errors import Invalid, NotFound
+from tallystick.platform.edge import system_now
 from tallystick.platform.http.envelope import Envelope, Listing, created, listing, ok
 from tallystick.platform.http.errors import responses
 from tallystick.platform.http.fields import Limit
@@ -73,6 +74,8 @@ async def make_api_key(
     request: Request, body: ApiKeyIn, session: Writing, actor: Actor = allow("apikeys:write")
 ) -> Response:
     """The key is in this answer and nowhere else. It may do what its scopes say, until it expires or is deleted."""
+    if body.expires_at is not None and body.expires_at <= system_now():
+        raise Invalid.field("expires_at", "must lie in the future")
     key = tokens.new_secret(tokens.API_KEY_PREFIX)
     key_id, scopes = await service.make_api_key(
         session, actor, key=key, name=body.name, scopes=body.scopes, expires_at=body.expires_at

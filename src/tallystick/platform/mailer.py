@@ -5,6 +5,8 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
 
+from tallystick.platform.settings import Settings
+
 
 @dataclass(frozen=True, slots=True)
 class Mail:
@@ -20,6 +22,11 @@ class Mailer(Protocol):
     """Sends a letter, once per key."""
 
     def send(self, mail: Mail) -> None: ...
+
+
+def mailer(settings: Settings) -> Mailer:
+    """The mailer of this installation: files in `mail_dir`, which is `mail` in the data folder unless another is named."""
+    return FileMailer(settings.mail_dir or settings.data_dir / "mail")
 
 
 class FileMailer:

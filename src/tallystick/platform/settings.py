@@ -3,7 +3,6 @@
 Each field is an environment variable `TALLYSTICK_<NAME>`; `DATABASE_URL` and `REDIS_URL` go by their customary names.
 """
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,7 +50,6 @@ class Settings(BaseSettings):
     default_currency: str = "USD"
     allowed_services: Annotated[tuple[str, ...], NoDecode] = ("Database Hosting",)
     late_limit_days: int = Field(default=35, ge=0, le=3650)
-    max_amount: Decimal = Decimal("999999999999")
 
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)

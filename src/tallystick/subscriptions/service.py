@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from tallystick.catalog.domain import PlanVersion
 from tallystick.contracts.events import SubscriptionEnded, SubscriptionStarted
 from tallystick.entities import queries as entities
 from tallystick.kernel.actor import Actor
-from tallystick.kernel.errors import NotFound, Stale
+from tallystick.kernel.errors import Invalid, NotFound, Stale
 from tallystick.kernel.period import Coverage, next_due, trial_end
 from tallystick.platform import outbox
 from tallystick.platform.db import Session
@@ -30,6 +30,9 @@ from tallystick.subscriptions.domain import (
     status_at,
     terms_of,
 )
+
+FURTHEST_START = timedelta(days=3653)
+"""Further ahead a start is a slip of the pen, and its periods might not fit the calendar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ async def start(
 
     Raises `NoSuchPlan` (also where the plan is not active), `Invalid`. A repeat starts another one: the idempotency key prevents it.
     """
+    if wanted.at > now + FURTHEST_START:
+        raise Invalid.field("start_date", "must lie within ten years from now")
     plan = await catalog.current_version(session, wanted.plan_id)
     entity = await entities.get(session, account.entity_id)
     ends = trial_end(wanted.at, plan.trial_period_days, account.timezone)

@@ -16,6 +16,7 @@ from tallystick.platform import wire
 from tallystick.platform.edge import system_now
 
 _REVISION = re.compile(r"^[0-9]{1,18}$", re.ASCII)
+_PATH = re.compile(r"[A-Za-z0-9_.:\[\]-]{0,100}")
 Data = TypeVar("Data")
 Row = TypeVar("Row")
 
@@ -126,13 +127,18 @@ def bare(request: Request, data: Any, status: int = 200) -> Response:
     return ExactResponse(data, status, strings=wants_strings(request))
 
 
+def _field(path: str) -> str:
+    """A field's path as far as it looks like one: a stranger's text that stands where a name should is not repeated."""
+    return path if _PATH.fullmatch(path) else _PATH.match(path)[0].rpartition(".")[0] or "(unnamed)"  # type: ignore[index]
+
+
 def refusal(refused: Refusal, request_id: str) -> Response:
     """The refusal body for `refused`."""
     body = {
         "success": False,
         "error": refused.sentence,
         "code": refused.code,
-        "details": refused.details,
+        "details": {_field(name): problem for name, problem in refused.details.items()},
         "request_id": request_id,
         "timestamp": rfc3339(system_now()),
     }
