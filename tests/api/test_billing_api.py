@@ -140,6 +140,26 @@ async def test_what_came_late_to_a_range_is_on_the_line_that_closes_the_period(l
     assert refused["code"] == "event_billed"
 
 
+async def test_a_top_up_says_how_it_comes_to_its_amount(life: Life) -> None:
+    await life.post("/v1/meters", {"code": "gb", "aggregation": "sum"}, 201)
+    charge = {
+        "code": "gb", "meter": "gb", "charge_model": "standard", "properties": {"unit_amount": "1"},
+        "adjustments": {"discount_percent": "12.5", "minimum_amount": "20"},
+    }  # fmt: skip
+    terms = {"name": "Disk", "price": 0, "currency": "USD", "charges": [charge]}
+    plan = await life.post("/v1/plans", terms, 201)
+    await life.post("/v1/subscriptions", {"account_id": life.account, "plan_id": plan["id"]}, 201)
+    await life.use("1", 1, meter="gb", unit_price=None)
+    await life.advance("2026-02-01T01:00:00Z")
+    (invoice,) = (await life.get(f"/v1/invoices?account_id={life.account}"))["data"]
+    line, top_up = (await life.get(f"/v1/invoices/{invoice['id']}/explain"))["data"]["lines"]
+    assert (line["amount"], top_up["amount"]) == (0.88, 19.12)
+    assert top_up["text"] == [
+        "minimum 20.00, less 0.875: 19.125 missing",
+        "top-up line: 19.12 USD; both lines come to 20.00",
+    ]
+
+
 async def test_an_event_stands_on_the_line_of_its_own_price(life: Life) -> None:
     await life.use("1", 1)
     await life.use("2", 1, unit_price="3.00")

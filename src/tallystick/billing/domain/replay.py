@@ -21,6 +21,7 @@ from tallystick.rating.domain import (
     compile_price,
     describe,
     describe_rounding,
+    describe_top_up,
     rate,
     round_line,
     round_lines,
@@ -135,7 +136,10 @@ def _priced(line: Stored, currency: str, *, top_up: bool) -> Replayed:
     if top_up:
         assert missing is not None, "a top-up line without anything missing"
         steps = [rated.minimum] if rated.minimum is not None else []
-        return _done(missing, [as_json(each) for each in steps], [*describe(steps, currency, line.unit)])
+        told = describe_top_up(exact.amount + exact.minimum_top_up, amount, missing, currency)
+        return _done(
+            missing, [as_json(each) for each in steps], [*describe(steps, currency, line.unit), told]
+        )
     text = describe(rated.steps, currency, line.unit or "units")
     if billed:
         text.append(

@@ -2,7 +2,7 @@
 
 from tallystick.rating.domain.aggregation import Aggregation, Event, aggregate
 from tallystick.rating.domain.estimating import Estimate, estimate
-from tallystick.rating.domain.explaining import describe, describe_rounding, explain
+from tallystick.rating.domain.explaining import describe, describe_rounding, describe_top_up, explain
 from tallystick.rating.domain.lines import AmountTooLarge, LineAmount, round_line, round_lines
 from tallystick.rating.domain.models import FULL, Share
 from tallystick.rating.domain.pricing import Exact, Price, Rated, amount_of, compile_price, rate
@@ -28,6 +28,7 @@ __all__ = [
     "compile_price",
     "describe",
     "describe_rounding",
+    "describe_top_up",
     "estimate",
     "explain",
     "rate",

@@ -98,11 +98,12 @@ def explain(
     sentences.append(describe_rounding(rated.exact, line, currency, mode))
     if rated.minimum is not None:
         sentences.extend(describe([rated.minimum], currency, unit))
-        sentences.append(_top_up(rated.exact + rated.minimum_top_up, line, top_up, currency))
+        sentences.append(describe_top_up(rated.exact + rated.minimum_top_up, line, top_up, currency))
     return sentences
 
 
-def _top_up(whole: Fraction, line: LineAmount, top_up: LineAmount | None, currency: str) -> str:
+def describe_top_up(whole: Fraction, line: LineAmount, top_up: LineAmount | None, currency: str) -> str:
+    """How the top-up line was rounded: to what both lines come to, rounded once, less the line beside it."""
     if top_up is None:
         return "nothing is missing once rounded: no top-up line"
     w = Writer(currency)
