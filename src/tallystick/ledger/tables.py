@@ -80,6 +80,7 @@ class LedgerEntry(Base):
         ),
         CheckConstraint("amount <> 0 AND amount > -1e15 AND amount < 1e15", name="amount"),
         CheckConstraint("(version IS NULL) = (balance IS NULL)", name="chain"),
+        CheckConstraint("balance > -1e18 AND balance < 1e18", name="balance"),
         CheckConstraint("period_start < period_end", name="period"),
     )  # fmt: skip
 

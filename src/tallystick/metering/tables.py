@@ -90,6 +90,7 @@ class EventVoid(Base):
     __tablename__ = "event_voids"
     __table_args__ = (
         CheckConstraint("quantity > -1e18 AND quantity < 1e18", name="quantity"),
+        CheckConstraint("unit_price >= 0 AND unit_price < 1e15", name="unit_price"),
         CheckConstraint("batch_id > event_batch_id", name="order"),
         Index("ix_event_voids_account_no_meter_id_occurred_at", "account_no", "meter_id", "occurred_at"),
     )

@@ -53,6 +53,7 @@ CREATE TABLE ledger_entries (
     CONSTRAINT pk_ledger_entries PRIMARY KEY (posting_id, position),
     CONSTRAINT ck_ledger_entries_amount CHECK (amount <> 0 AND amount > -1e15 AND amount < 1e15),
     CONSTRAINT ck_ledger_entries_chain CHECK ((version IS NULL) = (balance IS NULL)),
+    CONSTRAINT ck_ledger_entries_balance CHECK (balance > -1e18 AND balance < 1e18),
     CONSTRAINT ck_ledger_entries_period CHECK (period_start < period_end)
 );
 CREATE INDEX ix_ledger_entries_account_id ON ledger_entries (account_id, posting_id, position);

@@ -74,6 +74,7 @@ CREATE TABLE event_voids (
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pk_event_voids PRIMARY KEY (key),
     CONSTRAINT ck_event_voids_quantity CHECK (quantity > -1e18 AND quantity < 1e18),
+    CONSTRAINT ck_event_voids_unit_price CHECK (unit_price >= 0 AND unit_price < 1e15),
     CONSTRAINT ck_event_voids_order CHECK (batch_id > event_batch_id)
 );
 CREATE INDEX ix_event_voids_account_no_meter_id_occurred_at ON event_voids (account_no, meter_id, occurred_at);
