@@ -8,8 +8,6 @@ from tallystick.billing.domain.runs import Run
 from tallystick.billing.queries import to_run
 from tallystick.platform.db import Session
 
-LEASE_SECONDS = 120
-
 
 async def insert_run(
     session: Session,
@@ -26,7 +24,7 @@ async def insert_run(
     )  # fmt: skip
 
 
-async def claim_run(session: Session) -> Run | None:
+async def claim_run(session: Session, lease_seconds: int) -> Run | None:
     """The oldest run that waits, or whose claimer has been silent for its lease (ix_billing_runs_open)."""
     row = await session.fetchrow(
         """
@@ -37,7 +35,7 @@ async def claim_run(session: Session) -> Run | None:
                     ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
         RETURNING *, NULL::text AS account_id
         """,
-        LEASE_SECONDS,
+        lease_seconds,
     )
     return to_run(row) if row else None
 

@@ -11,7 +11,7 @@ from tallystick.accounts.domain import Clock, ClockBusy
 from tallystick.audit import service as audit
 from tallystick.billing import repository
 from tallystick.billing.service.book import Shelf
-from tallystick.billing.service.renewal import Order, bill_accounts
+from tallystick.billing.service.renewal import Order, bill_page
 from tallystick.kernel.actor import Actor, system_actor
 from tallystick.kernel.errors import Invalid, NotFound
 from tallystick.metering import service as metering
@@ -63,7 +63,7 @@ async def step(database: Database, clock_id: UUID, new_id: Callable[[], UUID]) -
         at = max(stop, clock.frozen_time)
         due = await repository.lock_due_accounts(session, nos, at)
         order = Order(at, at, to_batch, system_actor("test-clock"), new_id)
-        outcome = await bill_accounts(session, due, order, Shelf())
+        outcome = await bill_page(session, due, order, Shelf())
         rows = [(each.account_no, None, each.code, each.reason) for each in outcome.failures]
         await repository.park(session, rows)
         return await account_rows.set_clock(

@@ -6,10 +6,12 @@ with the reason, and stops nobody. Everything it writes commits together, so a r
 and a repeat finds the rest: that no slice is billed twice is a unique index, not a promise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
+
+import asyncpg
 
 from tallystick.accounts import repository as accounts
 from tallystick.billing.service.book import Book, Shelf, read_book
@@ -26,6 +28,9 @@ from tallystick.platform.db import ReadSession, Session
 from tallystick.subscriptions import repository as subscriptions
 from tallystick.subscriptions.domain import Advance, Subscription
 from tallystick.subscriptions.service import announce_ends
+
+REFUSED = (Refusal, asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
+"""What may be wrong with one account; everything else is wrong with the run."""
 
 MAX_EMPTY = 24
 """Bills without a charge that a preview walks over before it says that nothing is coming."""
@@ -77,6 +82,7 @@ async def bill_accounts(session: Session, account_nos: Sequence[int], order: Ord
         bills = [
             bill for no in remaining if (bill := due_bill(book, book.accounts[no], order.as_of)) is not None
         ]
+        await settle(session, book, set(remaining) - {bill.account.no for bill in bills})
         await fill(session, book, bills, order.to_batch)
         done, failures = draft(bills)
         outcome.failures.extend(failures)
@@ -86,6 +92,35 @@ async def bill_accounts(session: Session, account_nos: Sequence[int], order: Ord
         following = await advance(session, book, [bill for bill, _ in done])
         remaining = [no for no, due in following if due is not None and due <= order.as_of]
     return outcome
+
+
+async def settle(session: Session, book: Book, idle: Collection[int]) -> None:
+    """Puts right when accounts are due that were taken up too early: whoever finds nothing due leaves nothing to be found again."""
+    dues = []
+    for no in sorted(idle):
+        coming = due_bill(book, book.accounts[no], None)
+        dues.append((no, coming.instant if coming else None))
+    await accounts.set_next_billing(session, dues)
+
+
+async def bill_page(session: Session, account_nos: Sequence[int], order: Order, shelf: Shelf) -> Outcome:
+    """As `bill_accounts`, but what the database refuses of one account fails alone: the others are billed one by one then."""
+    try:
+        async with session.savepoint():
+            return await bill_accounts(session, account_nos, order, shelf)
+    except REFUSED as refused:
+        if len(account_nos) == 1:
+            return Outcome(failures=[_failure(account_nos[0], refused)])
+    outcome = Outcome()
+    for account_no in account_nos:
+        outcome.add(await bill_page(session, [account_no], order, shelf))
+    return outcome
+
+
+def _failure(account_no: int, refused: Exception) -> Failure:
+    if isinstance(refused, Refusal):
+        return Failure(account_no, refused.code, refused.sentence)
+    return Failure(account_no, "not_storable", f"The database refuses the invoice ({type(refused).__name__})")
 
 
 def draft(bills: Sequence[Bill]) -> tuple[list[tuple[Bill, list[InvoiceDraft]]], list[Failure]]:

@@ -22,7 +22,7 @@ from tallystick.audit import service as audit
 from tallystick.billing import queries, repository
 from tallystick.billing.domain.runs import Run, RunNotFound
 from tallystick.billing.service.book import Shelf
-from tallystick.billing.service.renewal import Order, bill_accounts
+from tallystick.billing.service.renewal import Order, bill_page
 from tallystick.kernel.actor import Actor, system_actor
 from tallystick.kernel.errors import Invalid
 from tallystick.metering import service as metering
@@ -31,6 +31,9 @@ from tallystick.platform.db import Database, ReadSession, Session
 log = structlog.get_logger("billing")
 PAGE = 400
 """Accounts billed in one transaction: large enough to make its statements worth their price, small enough to hold locks briefly."""
+
+LEASE_SECONDS = 120
+"""How long a run may be silent before another takes it up; every page renews it."""
 
 LANES = 2
 """Pages under way at once: while one waits for PostgreSQL, another computes."""
@@ -88,11 +91,15 @@ async def run_now(
 
 
 async def claim_and_execute(
-    database: Database, *, now: Callable[[], datetime], new_id: Callable[[], UUID]
+    database: Database,
+    *,
+    now: Callable[[], datetime],
+    new_id: Callable[[], UUID],
+    lease_seconds: int = LEASE_SECONDS,
 ) -> bool:
     """Takes one waiting run (or one whose claimer died) and carries it out; False where none waits."""
     async with database.write() as session:
-        run = await repository.claim_run(session)
+        run = await repository.claim_run(session, lease_seconds)
     if run is None:
         return False
     await execute(database, run, now=now, new_id=new_id)
@@ -106,6 +113,7 @@ async def execute(
     now: Callable[[], datetime],
     new_id: Callable[[], UUID],
     progress: Progress | None = None,
+    page: int = PAGE,
 ) -> Run:
     """Carries a run out, page after page, to its end. Safe to repeat at any point."""
     try:
@@ -114,7 +122,7 @@ async def execute(
             await repository.begin_run(
                 session, run.id, await queries.due_count(session, run.as_of, run.account_no)
             )
-        work = _Work(database, run, Shelf(), to_batch, now, new_id, progress or _silent)
+        work = _Work(database, run, Shelf(), to_batch, now, new_id, progress or _silent, page)
         with _patient_collector():
             await asyncio.gather(*(_pages(work) for _ in range(1 if run.account_no else LANES)))
         async with database.write() as session:
@@ -138,6 +146,7 @@ class _Work:
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]
     progress: Progress
+    page: int
 
 
 @contextmanager
@@ -168,14 +177,14 @@ async def _page(work: _Work, session: Session) -> tuple[Run, bool]:
     """Bills one page and counts it, in the caller's transaction; False where there was nothing more to bill."""
     run, now = work.run, work.now()
     if run.account_no is None:
-        nos = await repository.claim_due(session, run.as_of, PAGE)
+        nos = await repository.claim_due(session, run.as_of, work.page)
     else:
         nos = await repository.lock_due_account(session, run.account_no, run.as_of)
         account = (await accounts.by_nos(session, [run.account_no]))[run.account_no]
         now = await accounts.business_now(session, account, now)
     actor = system_actor("billing-run", request_id=run.request_id)
     order = Order(run.as_of, now, work.to_batch, actor, work.new_id, run.id)
-    outcome = await bill_accounts(session, nos, order, work.shelf)
+    outcome = await bill_page(session, nos, order, work.shelf)
     if outcome.failures:
         await repository.park(
             session, [(each.account_no, run.id, each.code, each.reason) for each in outcome.failures]
