@@ -11,7 +11,7 @@ from uuid import UUID
 from tallystick.accounts.domain import Account, AccountView, Clock, ZoneChange, email_key
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Invalid, NotFound
-from tallystick.kernel.pagination import Page, decode_cursor, encode_cursor
+from tallystick.kernel.pagination import Page, decode_cursor, decode_uuid_cursor, encode_cursor
 from tallystick.platform.db import ReadSession, Record
 
 ACCOUNT = """a.no, a.id, a.entity_id, a.external_id, a.currency, a.timezone, a.zone_history, a.locale, a.country, a.status,
@@ -288,22 +288,13 @@ async def clock(session: ReadSession, clock_id: UUID) -> Clock:
 
 async def clocks(session: ReadSession, *, limit: int, cursor: str | None = None) -> Page[Clock]:
     """Test clocks, newest first: their ids are ordered by time."""
-    position = decode_cursor(cursor, str)
-    before = None if position is None else uuid_position(str(position[0]))
+    before = decode_uuid_cursor(cursor)
     rows = await session.fetch(
         f"SELECT {CLOCK} FROM test_clocks WHERE $2::uuid IS NULL OR id < $2 ORDER BY id DESC LIMIT $1",
         limit + 1, before,
     )  # fmt: skip
     found = [Clock(**dict(row)) for row in rows[:limit]]
     return Page(found, encode_cursor(str(found[-1].id)) if len(rows) > limit else None)
-
-
-def uuid_position(text: str) -> UUID:
-    """The UUID in a cursor. Raises `Invalid`."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Invalid.field("cursor", "is not a cursor of this list; start again without it") from None
 
 
 async def accounts_on(session: ReadSession, clock_id: UUID) -> list[int]:

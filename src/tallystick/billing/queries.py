@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tallystick.billing.domain.runs import Parked, Run
-from tallystick.kernel.pagination import Page, decode_cursor, encode_cursor
+from tallystick.kernel.pagination import Page, decode_uuid_cursor, encode_cursor
 from tallystick.platform.db import ReadSession, Record
 
 
@@ -50,13 +50,13 @@ async def run(session: ReadSession, run_id: UUID) -> Run | None:
 
 async def runs(session: ReadSession, limit: int, cursor: str | None) -> Page[Run]:
     """Runs, the newest first."""
-    position = decode_cursor(cursor, str)
+    before = decode_uuid_cursor(cursor)
     rows = await session.fetch(
         """
         SELECT r.*, a.id AS account_id FROM billing_runs r LEFT JOIN accounts a ON a.no = r.account_no
         WHERE $1::uuid IS NULL OR r.id < $1 ORDER BY r.id DESC LIMIT $2
         """,
-        UUID(str(position[0])) if position else None, limit + 1,
+        before, limit + 1,
     )  # fmt: skip
     shown = [to_run(row) for row in rows[:limit]]
     return Page(shown, encode_cursor(str(shown[-1].id)) if len(rows) > limit else None)

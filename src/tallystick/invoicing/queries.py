@@ -10,8 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from tallystick.invoicing.domain.draft import LineKind, Status, TaxShare, TaxTotal, UsageEvidence
-from tallystick.kernel.errors import Invalid
-from tallystick.kernel.pagination import Page, decode_cursor, encode_cursor
+from tallystick.kernel.pagination import Page, decode_uuid_cursor, encode_cursor
 from tallystick.platform.db import ReadSession, Record
 
 INVOICE = """id, number, account_no, entity_id, status, currency, period_start, period_end, issue_date, due_date, subtotal, tax, total,
@@ -203,7 +202,7 @@ async def invoices(
     """
     wanted: dict[str, Any] = {
         "account_no =": account_no, "status =": status, "number =": number, "currency =": currency, "run_id =": run_id,
-        "id <": _position(cursor),
+        "id <": decode_uuid_cursor(cursor),
     }  # fmt: skip
     args: list[Any] = [limit + 1]
     where = ["number IS NOT NULL"] if issued_only else ["true"]
@@ -216,16 +215,6 @@ async def invoices(
     )
     found = [invoice_of(row) for row in rows[:limit]]
     return Page(found, encode_cursor(str(found[-1].id)) if len(rows) > limit else None)
-
-
-def _position(cursor: str | None) -> UUID | None:
-    position = decode_cursor(cursor, str)
-    if position is None:
-        return None
-    try:
-        return UUID(str(position[0]))
-    except ValueError:
-        raise Invalid.field("cursor", "is not a cursor of this list; start again without it") from None
 
 
 async def billed_slices(
@@ -348,7 +337,7 @@ async def history(
           AND (NOT $3::boolean OR i.number IS NOT NULL OR (i.status = 'draft' AND r.shown_as = 'pending'))
         ORDER BY i.id DESC LIMIT $4
         """,
-        account_no, _position(cursor), hide_drafts, limit + 1,
+        account_no, decode_uuid_cursor(cursor), hide_drafts, limit + 1,
     )  # fmt: skip
     found: Sequence[RecordView] = [_record_of(row) for row in rows[:limit]]
     return Page(found, encode_cursor(str(found[-1].id)) if len(rows) > limit else None)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from tallystick.kernel.errors import Invalid
 
@@ -39,7 +40,27 @@ def decode_cursor(cursor: str | None, *kinds: type) -> list[str | int] | None:
         or len(position) != len(kinds)
         or any(type(value) is not kind for value, kind in zip(position, kinds, strict=True))
         or any(isinstance(value, int) and abs(value) >= 2**63 for value in position)
-        or any(isinstance(value, str) and "\x00" in value for value in position)
+        or any(isinstance(value, str) and not _storable(value) for value in position)
     ):
-        raise Invalid.field("cursor", "is not a cursor of this list; start again without it")
+        raise _not_ours()
     return position
+
+
+def decode_uuid_cursor(cursor: str | None) -> UUID | None:
+    """As `decode_cursor`, for lists in the order of a UUID."""
+    position = decode_cursor(cursor, str)
+    if position is None:
+        return None
+    try:
+        return UUID(str(position[0]))
+    except ValueError:
+        raise _not_ours() from None
+
+
+def _not_ours() -> Invalid:
+    return Invalid.field("cursor", "is not a cursor of this list; start again without it")
+
+
+def _storable(text: str) -> bool:
+    """No NUL and no half of a surrogate pair: what no stored value holds, no position does."""
+    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)

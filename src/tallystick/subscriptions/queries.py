@@ -7,12 +7,12 @@ from datetime import datetime
 from uuid import UUID
 
 from tallystick.accounts import queries as accounts
-from tallystick.accounts.queries import rezoned_accounts, uuid_position
+from tallystick.accounts.queries import rezoned_accounts
 from tallystick.catalog import queries as catalog
 from tallystick.catalog.domain import PlanVersion
 from tallystick.identity import queries as identity
 from tallystick.kernel.errors import NotFound
-from tallystick.kernel.pagination import Page, decode_cursor, encode_cursor
+from tallystick.kernel.pagination import Page, decode_uuid_cursor, encode_cursor
 from tallystick.platform.db import ReadSession, Record
 from tallystick.subscriptions.domain import PlanBrief, Subscription, SubscriptionView, period_now, status_at
 
@@ -90,7 +90,7 @@ async def page(
     version_ids: Sequence[int] | None = None,
 ) -> Page[Subscription]:
     """A page of subscriptions, newest first: their ids are ordered by time. `version_ids` keeps those on these plan versions."""
-    position = decode_cursor(cursor, str)
+    before = decode_uuid_cursor(cursor)
     rows = await session.fetch(
         f"""
         SELECT {SUBSCRIPTION} FROM subscriptions s
@@ -98,7 +98,7 @@ async def page(
           AND ($4::bigint[] IS NULL OR s.plan_version_id = ANY($4))
         ORDER BY s.id DESC LIMIT $1
         """,
-        limit + 1, None if position is None else uuid_position(str(position[0])), account_no, version_ids,
+        limit + 1, before, account_no, version_ids,
     )  # fmt: skip
     found = await subscriptions_of(session, rows[:limit])
     return Page(found, encode_cursor(str(found[-1].id)) if len(rows) > limit else None)

@@ -55,6 +55,7 @@ def build(
     app = FastAPI(
         title=title, version=__version__, description=description, lifespan=lifespan, redirect_slashes=False,
         responses=errors.COMMON, separate_input_output_schemas=False, generate_unique_id_function=_operation_id,
+        strict_content_type=False,  # a body without a type is JSON; one of another type is 415
     )  # fmt: skip
     app.state.settings = settings
     app.state.authenticate = authenticate
