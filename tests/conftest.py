@@ -46,7 +46,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     from tallystick.platform.embedded import embedded_postgres
 
-    with embedded_postgres(tmp_path_factory.mktemp("server"), keep=False) as dsn:
+    with embedded_postgres(tmp_path_factory.mktemp("server"), durable=False, keep=False) as dsn:
         yield dsn
 
 
