@@ -164,12 +164,13 @@ def put_changes(body: PutBody, current: Any) -> dict[str, Any]:
     from tallystick.platform import wire
 
     shown = wire.loads_own(wire.dumps(current))
+    strings = wire.loads_own(wire.dumps_decimal_strings(current))  # as `Prefer: decimals=string` shows it
     readonly: dict[str, Any] = {}
     unknown: dict[str, Any] = {}
     for name, value in (body.model_extra or {}).items():
         if name not in shown:
             unknown[name] = "is not a field of this resource"
-        elif wire.canonical(shown[name]) != wire.canonical(value):
+        elif wire.canonical(value) not in (wire.canonical(shown[name]), wire.canonical(strings[name])):
             readonly[name] = "cannot be changed here"
     refused: Refusal | None = (
         Invalid(details=unknown) if unknown else ReadOnly(details=readonly) if readonly else None
