@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 
 _RFC3339 = re.compile(
-    r"^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)$", re.ASCII
+    r"^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII
 )
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
@@ -14,7 +14,7 @@ def parse_instant(text: str) -> datetime:
     """An RFC 3339 instant with offset, as UTC; microseconds kept, finer digits cut. Raises `ValueError` saying why."""
     match = _RFC3339.match(text)
     if match is None:
-        if re.match(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?$", text, re.ASCII):
+        if re.match(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?\Z", text, re.ASCII):
             raise ValueError("needs an offset, as in 2024-01-01T00:00:00Z")
         raise ValueError("must be an RFC 3339 time with offset, as in 2024-01-01T00:00:00Z")
     fraction = (match[7] or "")[:6]

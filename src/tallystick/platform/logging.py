@@ -12,7 +12,7 @@ import structlog
 from starlette.types import Scope
 
 _SECRET = re.compile(
-    r"pass(word|wd)?|secret|token|authorization|cookie|signature|api_?key|card|pan|cvv|cvc|iban|private",
+    r"pass(word|wd)?|secret|token|authorization|cookie|signature|api[_-]?key|card|cvv|cvc|iban|private|(^|[_-])pan([_-]|$)",
     re.IGNORECASE,
 )
 _EMAIL = re.compile(r"([A-Za-z0-9._%+-])[A-Za-z0-9._%+-]*@([A-Za-z0-9.-]+)")

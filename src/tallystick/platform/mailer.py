@@ -1,5 +1,6 @@
 """Mail. Development and test entities write files; what sends them over the network comes with delivery."""
 
+import hashlib
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
@@ -44,9 +45,16 @@ class FileMailer:
         message["Subject"] = mail.subject
         message["Message-Id"] = f"<{mail.key}@tallystick>"
         message.set_content(mail.text)
-        safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in mail.key)
-        path = self.folder / f"{safe}.eml"
+        path = self.folder / _file_name(mail.key)
         if not path.exists():
             part = path.with_suffix(".part")
             part.write_bytes(bytes(message))
             part.rename(path)
+
+
+def _file_name(key: str) -> str:
+    """Readable, and another one for every other key, also where the file system knows no capitals."""
+    readable = "".join(
+        char if (char.isascii() and char.isalnum()) or char in "-_" else "_" for char in key[:80]
+    )
+    return f"{readable}.{hashlib.sha256(key.encode()).hexdigest()[:16]}.eml"

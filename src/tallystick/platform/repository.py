@@ -60,6 +60,7 @@ async def insert_outbox(session: Session, rows: Sequence[tuple[Any, ...]]) -> No
                n.payload, n.request_id, n.occurred_at
         FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::timestamptz[])
              WITH ORDINALITY AS n(event_type, version, subject_type, subject_id, payload, request_id, occurred_at, ord)
+        ORDER BY n.ord
         """,
         *columns,
     )

@@ -21,7 +21,7 @@ from tallystick.platform.http.errors import from_exception
 from tallystick.platform.logging import access
 
 log = structlog.get_logger("edge")
-_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._:/+=@-]{1,128}$")
+_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._:/+=@-]{1,128}\Z")
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),

@@ -15,7 +15,7 @@ from tallystick.kernel.pagination import Page
 from tallystick.platform import wire
 from tallystick.platform.edge import system_now
 
-_REVISION = re.compile(r"^[0-9]{1,18}$", re.ASCII)
+_REVISION = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
 _PATH = re.compile(r"[A-Za-z0-9_.:\[\]-]{0,100}")
 Data = TypeVar("Data")
 Row = TypeVar("Row")

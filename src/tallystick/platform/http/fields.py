@@ -15,7 +15,7 @@ from tallystick.kernel.clock import parse_instant
 from tallystick.kernel.currencies import EXPONENTS
 from tallystick.kernel.errors import Invalid, Refusal
 
-_DECIMAL = re.compile(r"^-?(0|[1-9][0-9]{0,29})(\.[0-9]{1,30})?$", re.ASCII)
+_DECIMAL = re.compile(r"^-?(0|[1-9][0-9]{0,29})(\.[0-9]{1,30})?\Z", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _WIDE = Context(prec=90)
 """Wider than any number let in, so that checking one never rounds it."""
@@ -88,7 +88,7 @@ def _instant(value: object) -> datetime:
 
 
 def _date(value: object) -> date:
-    if not isinstance(value, str) or not re.match(r"^\d{4}-\d\d-\d\d$", value, re.ASCII):
+    if not isinstance(value, str) or not re.match(r"^\d{4}-\d\d-\d\d\Z", value, re.ASCII):
         raise ValueError("must be a date such as 2024-01-31")
     try:
         day = date.fromisoformat(value)
