@@ -133,6 +133,7 @@ class Route(APIRoute):
         prepare = getattr(endpoint, "prepare", None)
         check = getattr(endpoint, "direct", None)
         anyone = getattr(endpoint, "public", False)
+        takes_body = self.body_field is not None
         rights = [part.call for part in self.dependant.dependencies if hasattr(part.call, "permission")]
 
         async def hand(plain: Request) -> Response:
@@ -145,6 +146,8 @@ class Route(APIRoute):
         async def handle(plain: Request) -> Response:
             request = StrictRequest(plain.scope, plain.receive)
             await _admit(request, anyone)
+            if takes_body and await request.body():
+                await request.json()  # the framework would hide the reason of a refusal behind one of its own
             if prepare is not None:
                 await prepare(request)
             key = None if request.method in ("GET", "HEAD") or (own and not beside) else sent_key(request)
