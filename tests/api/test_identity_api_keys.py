@@ -1,12 +1,17 @@
 """API keys over HTTP."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from support import database_of
+
+from tallystick.kernel.clock import rfc3339
+from tallystick.platform.edge import system_now
 
 BODY = {"name": "metering gateway", "scopes": ["events:write", "usage:write"]}
 
@@ -71,8 +76,10 @@ async def test_a_deleted_key_ends(
 
 
 async def test_an_expired_key(app: FastAPI, client: httpx.AsyncClient, admin_headers: dict[str, str]) -> None:
-    data = (await make(client, admin_headers, expires_at="2020-01-01T00:00:00Z")).json()["data"]
-    assert data["expires_at"] == "2020-01-01T00:00:00Z"
+    soon = rfc3339(system_now() + timedelta(seconds=1))
+    data = (await make(client, admin_headers, expires_at=soon)).json()["data"]
+    assert data["expires_at"] == soon
+    await asyncio.sleep(1.2)
     answer = await client.get("/v1/auth/me", headers={"X-Api-Key": data["key"]})
     assert (answer.status_code, answer.json()["error"]) == (401, "Token expired")
 

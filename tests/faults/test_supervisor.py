@@ -190,7 +190,14 @@ def query(house: Running, sql: str) -> object:
     import asyncpg
 
     async def ask() -> object:
-        connection = await asyncpg.connect(str(house.ask()["database"]))
+        for _ in range(100):  # a server that was killed answers when it has recovered
+            try:
+                connection = await asyncpg.connect(str(house.ask()["database"]))
+                break
+            except (OSError, asyncpg.CannotConnectNowError):
+                await asyncio.sleep(0.2)
+        else:
+            raise AssertionError("the database does not come back")
         try:
             return await connection.fetchval(sql)
         finally:

@@ -91,6 +91,7 @@ def recorded_items(
     billed: list[PartialBilled],
     to_batch: int,
 ) -> Iterable[Recorded]:
+    """A month's groups as items of an invoice, each less what partial bills of the month charged for it."""
     for total in totals:
         meter = book.shelf.meters[total.meter_id]
         key = recorded_key(meter.id, total.unit_price)
