@@ -9,9 +9,9 @@ import pytest
 
 from tallystick.accounts import repository as account_rows
 from tallystick.accounts.domain import Account
-from tallystick.billing.service import clocks, explaining, ranges
+from tallystick.billing.service import clocks, explaining, ranges, voiding
 from tallystick.billing.service.collect import NotDivisible
-from tallystick.catalog.domain import ChargeTerms, PlanView, Terms
+from tallystick.catalog.domain import ChargeTerms, PlanView, Settings, Terms
 from tallystick.catalog.service import make_meter, make_plan
 from tallystick.invoicing import queries as invoices
 from tallystick.invoicing.queries import InvoiceView, LineView
@@ -269,3 +269,84 @@ async def test_a_clock_bills_a_year_in_order(database: Database) -> None:
     assert {each.number for each, _ in found} >= {"TEST-INV-2026-000001", "TEST-INV-2027-000001"}
     assert f"{found[1][0].issue_date}" == "2026-02-28"
     await healthy(database)
+
+
+async def test_what_a_void_invoice_billed_is_billed_by_the_next_run(database: Database) -> None:
+    who = await account(database, opened="2026-01-01")
+    await subscribe(database, who, await plan(database, billing_timing="arrears"), "2026-01-01")
+    await calls(database, who, "1", "2026-01-10T00:00", "10")
+    await use(database, who, "2", "2026-01-10T00:00", "4", "0.5")
+    await bill(database, "2026-02-01T01:00")
+    ((first, lines),) = await all_invoices(database)
+    async with database.write() as session:
+        await voiding.void_invoice(session, ACTOR, first, at("2026-02-01T02:00"))
+    await healthy(database)
+    await calls(database, who, "late", "2026-01-11T00:00", "5")
+    assert (await bill(database, "2026-02-01T03:00")).invoices == 1
+    (void, _), (second, again) = await all_invoices(database)
+    assert (void.status, second.total) == ("void", first.total + Decimal("0.50"))
+    assert [line.description for line in again] == [line.description for line in lines]
+    assert (await bill(database, "2026-02-01T03:00")).invoices == 0
+    await healthy(database)
+
+
+async def test_an_invoice_with_a_later_one_behind_it_is_not_voided(database: Database) -> None:
+    who = await account(database)
+    await subscribe(database, who, await plan(database), "2026-01-01")
+    await bill(database, "2026-02-01T01:00")
+    (first, _), (second, _) = await all_invoices(database)
+    with pytest.raises(voiding.LaterBilled):
+        async with database.write() as session:
+            await voiding.void_invoice(session, ACTOR, first, at("2026-02-02"))
+    for each in (second, first):
+        async with database.write() as session:
+            await voiding.void_invoice(session, ACTOR, each, at("2026-02-02"))
+    assert (await bill(database, "2026-02-02T00:00")).invoices == 2
+    await healthy(database)
+
+
+async def test_a_fee_paid_beyond_the_end_counts_towards_the_minimum(database: Database) -> None:
+    who = await account(database)
+    mine = await subscribe(
+        database, who, await plan(database, price=Decimal(10), minimum=Decimal(100)), "2026-03-01"
+    )
+    await bill(database, "2026-03-01T00:00")
+    await calls(database, who, "1", "2026-03-05T00:00", "50")
+    await end(database, mine, "2026-03-11T00:00")
+    await bill(database, "2026-03-11T01:00")
+    (_, fee), (_, rest) = await all_invoices(database)
+    assert shown(fee) == [("Pro", "10.00")]
+    assert shown(rest) == [("Calls", "5.00"), ("Pro: top-up to the minimum", "17.26")]  # 100 × 10/31 - 15
+    await healthy(database)
+
+
+async def test_the_day_of_the_end_is_billed_where_the_plan_says_so(database: Database) -> None:
+    who = await account(database)
+    offered = await plan(
+        database,
+        price=Decimal(31),
+        billing_timing="arrears",
+        settings=Settings(bill_last_day=True),
+        charges=(),
+    )
+    mine = await subscribe(database, who, offered, "2026-03-01")
+    await end(database, mine, "2026-03-11T12:00")
+    await bill(database, "2026-03-11T12:00")
+    ((_, lines),) = await all_invoices(database)
+    assert shown(lines) == [("Pro", "11.00")]
+
+
+async def test_a_part_of_a_period_at_a_volume_price_is_refused(database: Database) -> None:
+    who = await account(database)
+    charge = ChargeTerms("calls", "Calls", "calls", "volume", GRADUATED, {}, "usage")
+    await subscribe(database, who, await plan(database, charges=(charge,)), "2026-01-01")
+    with pytest.raises(NotDivisible):
+        async with database.write() as session:
+            await ranges.bill_range(
+                session,
+                ACTOR,
+                who,
+                ranges.Range(at("2026-01-01"), at("2026-01-15")),
+                now=at("2026-01-16"),
+                new_id=new_uuid,
+            )

@@ -5,6 +5,7 @@ from time import monotonic
 from typing import Annotated, Any
 from uuid import UUID
 
+from fastapi import Body as BodyParameter
 from fastapi import Path, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -25,7 +26,7 @@ from tallystick.billing.schemas import (
     RunOut,
     UsageOut,
 )
-from tallystick.billing.service import clocks, closing, current, explaining, ranges, runs, verdicts
+from tallystick.billing.service import clocks, closing, current, explaining, ranges, runs, verdicts, voiding
 from tallystick.billing.service.ranges import Preview, Range
 from tallystick.billing.views import clock_view, draft_view, period_view, run_view
 from tallystick.invoicing import queries as invoices
@@ -39,9 +40,9 @@ from tallystick.kernel.proration import Basis, schedule_preview
 from tallystick.metering import service as metering
 from tallystick.platform.db import ReadSession
 from tallystick.platform.edge import new_uuid, system_now
-from tallystick.platform.http.envelope import Envelope, Listing, created, listing, ok
+from tallystick.platform.http.envelope import Envelope, Listing, created, expected_revisions, listing, ok
 from tallystick.platform.http.errors import responses
-from tallystick.platform.http.fields import Limit
+from tallystick.platform.http.fields import Limit, Nothing
 from tallystick.platform.http.routes import Reading, Writing, allow, database, own_sessions, router
 
 part = router("billing")
@@ -191,6 +192,29 @@ async def verify(
     return ok(
         request, explaining.verification_view(report), "Verified" if report.agrees else "Differences found"
     )
+
+
+@part.post(
+    "/invoices/{invoice_id}/void",
+    summary="Undo an unpaid invoice",
+    response_model=Envelope[InvoiceOut],
+    responses=responses(404, 409, 412),
+)
+async def void_invoice(
+    request: Request,
+    invoice_id: UUID,
+    session: Writing,
+    nothing: Annotated[Nothing | None, BodyParameter()] = None,
+    actor: Actor = allow("invoices:write"),
+) -> Response:
+    """It keeps its number and charges nothing; what it billed is unbilled again, and the next bill finds it."""
+    invoice = await _invoice(session, actor, invoice_id)
+    account = (await accounts.by_nos(session, [invoice.account_no]))[invoice.account_no]
+    now = await accounts.business_now(session, account, system_now())
+    await voiding.void_invoice(session, actor, invoice, now, revisions=expected_revisions(request))
+    shown = await invoices.invoice(session, invoice_id)
+    assert shown is not None, "just changed"
+    return ok(request, await invoice_out(session, shown), "Invoice voided", etag=shown.revision)
 
 
 @part.post(

@@ -5,6 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request
+from fastapi import Body as BodyParameter
 from starlette.responses import Response
 
 from tallystick.accounts import queries as accounts
@@ -31,13 +32,14 @@ from tallystick.platform.db import ReadSession, Session
 from tallystick.platform.edge import new_uuid, system_now
 from tallystick.platform.http.envelope import Envelope, Listing, created, expected_revisions, listing, ok
 from tallystick.platform.http.errors import responses
-from tallystick.platform.http.fields import Limit, put_changes
+from tallystick.platform.http.fields import Limit, Nothing, put_changes
 from tallystick.platform.http.routes import Reading, Writing, allow, router
 
 invoices = router("invoices", "/invoices")
 records = router("billing records", "/billing")
 routers: list[tuple[APIRouter, list[str]]] = [(invoices, ["/v1"]), (records, ["/v1", ""])]
 AccountId = Annotated[str, Path(max_length=64)]
+NoBody = Annotated[Nothing | None, BodyParameter()]
 Filter = Annotated[str | None, Query(max_length=64)]
 
 
@@ -100,7 +102,11 @@ async def get_invoice(
     responses=responses(404, 409, 412),
 )  # fmt: skip
 async def finalize_invoice(
-    request: Request, invoice_id: UUID, session: Writing, actor: Actor = allow("invoices:write")
+    request: Request,
+    invoice_id: UUID,
+    session: Writing,
+    nothing: NoBody = None,
+    actor: Actor = allow("invoices:write"),
 ) -> Response:
     """From then on nothing on it changes but its state. Where nothing is owed it is paid at once."""
     invoice = await _visible(session, actor, invoice_id)
@@ -110,25 +116,15 @@ async def finalize_invoice(
 
 
 @invoices.post(
-    "/{invoice_id}/void", summary="Undo an unpaid invoice", response_model=Envelope[InvoiceOut],
-    responses=responses(404, 409, 412),
-)  # fmt: skip
-async def void_invoice(
-    request: Request, invoice_id: UUID, session: Writing, actor: Actor = allow("invoices:write")
-) -> Response:
-    """It keeps its number and charges nothing; what it billed may be billed again."""
-    invoice = await _visible(session, actor, invoice_id)
-    _, now = await _owner(session, invoice.account_no)
-    await service.void(session, actor, invoice_id, now, revisions=expected_revisions(request))
-    return await _changed(request, session, invoice_id, "Invoice voided")
-
-
-@invoices.post(
     "/{invoice_id}/pay", summary="Record a payment made by hand", response_model=Envelope[InvoiceOut],
     responses=responses(404, 409, 412),
 )  # fmt: skip
 async def pay_invoice(
-    request: Request, invoice_id: UUID, session: Writing, actor: Actor = allow("invoices:write")
+    request: Request,
+    invoice_id: UUID,
+    session: Writing,
+    nothing: NoBody = None,
+    actor: Actor = allow("invoices:write"),
 ) -> Response:
     """All that is owed came in outside any gateway: in cash, by transfer."""
     invoice = await _visible(session, actor, invoice_id)

@@ -299,6 +299,26 @@ async def open_balance(session: ReadSession, account_no: int) -> dict[str, Decim
     return {row["currency"]: row["owed"] for row in rows}
 
 
+async def later_slices(session: ReadSession, invoice_id: UUID) -> bool:
+    """Whether another invoice that is not void bills later slices of the fees, usage or recorded usage that this one bills.
+
+    By account and slice start (uq_invoice_lines_slice).
+    """
+    return bool(
+        await session.fetchval(
+            """
+            SELECT EXISTS (
+                SELECT FROM invoice_lines v
+                JOIN invoice_lines l ON l.account_no = v.account_no AND l.slice_start > v.slice_start AND NOT l.voided
+                 AND l.subscription_id IS NOT DISTINCT FROM v.subscription_id AND l.invoice_id <> v.invoice_id
+                 AND replace(l.kind, 'minimum', 'usage') = replace(v.kind, 'minimum', 'usage')
+                WHERE v.invoice_id = $1 AND v.kind <> 'manual')
+            """,
+            invoice_id,
+        )
+    )
+
+
 async def has_drafts(session: ReadSession, account_no: int) -> bool:
     """Whether something is still to be finalized or voided for the account."""
     return bool(

@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from tallystick.kernel.errors import Conflict, Invalid
-from tallystick.kernel.money import Rounding, exponent, round_fraction
+from tallystick.kernel.money import Rounding, exponent, round_fraction, split
 
 ZERO = Decimal(0)
 PER_RATE = "rate"
@@ -80,10 +80,13 @@ def apply(
 def shared(exact: Sequence[Fraction], scale: int, mode: Rounding = Rounding.HALF_AWAY) -> list[Decimal]:
     """Rounds the sum of `exact` once and shares it over them by largest remainder, ties to the first.
 
-    Where all have one sign this is `kernel.money.split`. Corrections mix signs, for which weights have no meaning; so each share
-    starts at its own floor, and the units still missing go to the largest remainders. A total below zero is shared as its mirror image.
+    Where all have one sign the rounded sum is split by weight (`kernel.money.split`). Corrections mix signs, for which weights have no
+    meaning; then each share starts at its own floor, and the units still missing go to the largest remainders. A total below zero is
+    shared as its mirror image.
     """
     whole = sum(exact, Fraction(0))
+    if whole > 0 and all(tax >= 0 for tax in exact):
+        return split(round_fraction(whole, scale, mode), exact, scale)
     if whole < 0:
         return [-share for share in shared([-tax for tax in exact], scale, mode)]
     units = [tax * 10**scale for tax in exact]

@@ -24,8 +24,8 @@ from tallystick.invoicing.domain.draft import UsageEvidence
 from tallystick.invoicing.queries import PartialBilled
 from tallystick.kernel.errors import Conflict
 from tallystick.kernel.money import Rounding, round_money
-from tallystick.kernel.period import Part
-from tallystick.kernel.proration import fraction, share
+from tallystick.kernel.period import Part, Period
+from tallystick.kernel.proration import fraction, share, used_until
 from tallystick.metering import queries as metering
 from tallystick.metering.domain.slices import UsageSlice, UsageTotal
 from tallystick.platform.db import ReadSession
@@ -38,9 +38,7 @@ NOT_DIVISIBLE = frozenset({Aggregation.MAX, Aggregation.UNIQUE, Aggregation.LATE
 
 class NotDivisible(Conflict):
     code = "not_divisible"
-    sentence = (
-        "A period with a max, unique or latest meter is billed when it ends; choose an end on its boundary"
-    )
+    sentence = "A period with a max, unique or latest meter or a volume price is billed when it ends; choose an end on its boundary"
 
 
 async def fill(session: ReadSession, book: Book, bills: Sequence[Bill], to_batch: int) -> None:
@@ -91,7 +89,10 @@ def _slices(book: Book, bill: Bill, renewal: Renewal, part: Part, to_batch: int)
     end = renewal.usage_end or part.service.end
     for charge in renewal.version.charges:
         meter = book.shelf.meters[charge.meter_id]
-        if renewal.usage_end is not None and meter.aggregation in NOT_DIVISIBLE:
+        falls = (
+            charge.charge_model == "volume"
+        )  # the next unit may lower the price of all: a part could cost more than the whole
+        if renewal.usage_end is not None and (falls or meter.aggregation in NOT_DIVISIBLE):
             raise NotDivisible(details={"meter": meter.code})
         yield UsageSlice(
             bill.account.no,
@@ -124,7 +125,7 @@ def _commitment_item(
 ) -> Commitment:
     """The plan's minimum for the period that closes; the period's fee counts towards it, whichever invoice it stands on."""
     version = renewal.version
-    fee = _fee_item(renewal, part)
+    fee = _fee_item(renewal, _paid_part(renewal, part))
     exact = fee_exact(fee.price, fee.quantity, fee.used, fee.whole)
     rounding = Rounding(book.shelf.entities[renewal.subscription.entity_id].rounding)
     return Commitment(
@@ -142,9 +143,29 @@ def _commitment_item(
     )
 
 
+def _paid_part(renewal: Renewal, part: Part) -> Part:
+    """The part of the period whose fee was charged: in advance it may go on beyond the end of the service."""
+    if not renewal.version.in_advance:
+        return part
+    until = min(part.whole.period.end, max(renewal.subscription.billed_to, part.service.end))
+    return Part(Period(part.service.start, until), part.whole)
+
+
+def _served(renewal: Renewal, part: Part) -> Period:
+    """The part of the period that counts; with the setting `bill_last_day` the day of the end counts whole."""
+    ended = renewal.subscription.ended_at
+    if ended is None or ended != part.service.end or not renewal.version.settings.get("bill_last_day"):
+        return part.service
+    rest = Period(part.service.start, part.whole.period.end)
+    return (
+        used_until(renewal.version.proration, rest, ended, part.whole.zone, bill_last_day=True)
+        or part.service
+    )
+
+
 def _share(renewal: Renewal, part: Part) -> Share:
     """What part of flat amounts, and of minimums and included units, the served part of the period is due."""
-    measured = fraction(renewal.version.proration, part.service, part.whole)
+    measured = fraction(renewal.version.proration, _served(renewal, part), part.whole)
     return Share(
         measured, measured if renewal.version.settings.get("prorate_limits", True) else Share().limits
     )
@@ -152,7 +173,7 @@ def _share(renewal: Renewal, part: Part) -> Share:
 
 def _fee_item(renewal: Renewal, part: Part) -> Fee:
     basis = renewal.version.proration
-    measured = share(basis, part.service, part.whole)
+    measured = share(basis, _served(renewal, part), part.whole)
     return Fee(
         subscription_id=renewal.subscription.id,
         plan_version_id=renewal.version.id,

@@ -12,7 +12,7 @@ from tallystick.billing.service.collect import fill
 from tallystick.billing.service.dues import range_bill
 from tallystick.billing.service.renewal import Order, advance, next_drafts, store
 from tallystick.invoicing.domain.assemble import assemble
-from tallystick.invoicing.domain.draft import InvoiceDraft
+from tallystick.invoicing.domain.draft import InvoiceDraft, Line
 from tallystick.invoicing.service import InvoiceRef
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Conflict, Invalid
@@ -52,9 +52,7 @@ async def bill_range(
     What a partial bill charged is subtracted when its period closes. Raises `NothingToBill`; `UnbilledBefore` where a gap would be
     left; `NotDivisible` where a meter of the open period has no meaning for a part. A repeat finds nothing to bill.
     """
-    end = min(wanted.end, now)
-    if wanted.start >= end:
-        raise Invalid.field("period_start", "must lie before period_end and not in the future")
+    end = _end(wanted, now)
     await repository.lock_account(session, account.no)
     shelf = Shelf()
     book = await read_book(session, [account.no], shelf)
@@ -71,6 +69,13 @@ async def bill_range(
     return refs
 
 
+def _end(wanted: Range, now: datetime) -> datetime:
+    end = min(wanted.end, now)
+    if wanted.start >= end:
+        raise Invalid.field("period_start", "must lie before period_end and not in the future")
+    return end
+
+
 async def _refuse_gap(
     session: ReadSession, book: Book, account: Account, start: datetime, to_batch: int
 ) -> None:
@@ -79,10 +84,16 @@ async def _refuse_gap(
     await fill(session, book, [before], to_batch)
     drafts = [each for own in before.inputs if (each := assemble(own)) is not None]
     if drafts:
-        first = min(each.period_start for each in drafts)
+        first = min(_counted_from(line) for each in drafts for line in each.lines)
         raise UnbilledBefore(
             details={"unbilled_from": first, "period_start": "must not lie after unbilled_from"}
         )
+
+
+def _counted_from(line: Line) -> datetime:
+    """Where a range must begin to hold what the line counts: something late may lie before the line's own slice."""
+    counted: datetime = line.inputs.get("counted_from", line.period_start)
+    return counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +111,10 @@ async def preview_next(session: ReadSession, account: Account) -> Preview:
 
 
 async def preview_range(session: ReadSession, account: Account, wanted: Range, *, now: datetime) -> Preview:
-    """What `bill_range` would make of the range now. Writes nothing."""
-    end = min(wanted.end, now)
+    """What `bill_range` would make of the range now, its refusals included. Writes nothing."""
+    end = _end(wanted, now)
     book = await read_book(session, [account.no], Shelf())
+    await _refuse_gap(session, book, account, wanted.start, metering.ALL_BATCHES)
     bill = range_bill(book, book.accounts[account.no], end)
     await fill(session, book, [bill], metering.ALL_BATCHES)
     return Preview(end, [each for own in bill.inputs if (each := assemble(own)) is not None])

@@ -32,7 +32,7 @@ log = structlog.get_logger("billing")
 PAGE = 400
 """Accounts billed in one transaction: large enough to make its statements worth their price, small enough to hold locks briefly."""
 
-LEASE_SECONDS = 120
+LEASE_SECONDS = 30
 """How long a run may be silent before another takes it up; every page renews it."""
 
 LANES = 2

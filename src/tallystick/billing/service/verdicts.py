@@ -70,6 +70,9 @@ async def billed(session: ReadSession, event: StoredEvent) -> bool:
 async def _state(session: ReadSession, event: StoredEvent) -> tuple[str, str, Where]:
     if event.voided_by is not None:
         return "void", "voided; it counts for nothing that was not billed before", NOWHERE
+    meter = (await catalog.meters(session, [event.meter_id]))[event.meter_id]
+    if any(event.properties.get(name) not in wanted for name, wanted in meter.filters.items()):
+        return "unpriced", "the meter's filters leave it out", NOWHERE
     line = await invoices.line_covering_event(
         session, event.account_no, event.meter_id, event.occurred_at, event.batch_id, event.unit_price
     )

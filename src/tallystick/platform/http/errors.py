@@ -75,6 +75,8 @@ def from_validation(error: RequestValidationError) -> Refusal:
     details: dict[str, Any] = {}
     for item in error.errors():
         place = [str(part) for part in item["loc"] if part not in ("body", "query", "path", "header")]
+        if item["loc"][:1] == ("path",):
+            return NotFound()
         if item["type"] == "json_invalid":
             return Malformed("The body is not valid JSON", code="malformed_json")
         details[".".join(place) or "body"] = _sentence(item)

@@ -145,6 +145,10 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
+class Nothing(Body):
+    """The body of a command that takes none: absent or `{}`; a field that would be ignored is refused instead."""
+
+
 class PutBody(BaseModel):
     """Base of PUT bodies: the fields declared may change; fields that GET returns may be sent back unchanged."""
 
