@@ -42,6 +42,9 @@ async def void_invoice(
     The next run bills it again, with what came since. Raises `LaterBilled`, and as `invoicing.service.void`; a repeat is refused.
     """
     await repository.lock_account(session, invoice.account_no)
+    await invoicing.locked(
+        session, invoice.id, revisions
+    )  # who read an older state is told that before anything else
     if await invoices.later_slices(session, invoice.id):
         raise LaterBilled
     lines = await invoices.lines(session, invoice.id)

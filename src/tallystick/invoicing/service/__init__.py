@@ -3,10 +3,10 @@
 Order of locks: invoice row, the customer's ledger account, the number series last (DESIGN §7).
 """
 
-from tallystick.invoicing.service.changing import finalize, mark_paid, void
+from tallystick.invoicing.service.changing import finalize, locked, mark_paid, void
 from tallystick.invoicing.service.recording import RecordWish, change_record, create_record
 from tallystick.invoicing.service.storing import AlreadyBilled, InvoiceRef, store
 
 __all__ = [
-    "AlreadyBilled", "InvoiceRef", "RecordWish", "change_record", "create_record", "finalize", "mark_paid", "store", "void",
+    "AlreadyBilled", "InvoiceRef", "RecordWish", "change_record", "create_record", "finalize", "locked", "mark_paid", "store", "void",
 ]  # fmt: skip
