@@ -30,10 +30,9 @@ from tallystick.billing.service import clocks, closing, current, explaining, ran
 from tallystick.billing.service.ranges import Preview, Range
 from tallystick.billing.views import clock_view, draft_view, period_view, run_view
 from tallystick.invoicing import queries as invoices
-from tallystick.invoicing.queries import InvoiceView
 from tallystick.invoicing.schemas import InvoiceOut, invoice_out
 from tallystick.kernel.actor import Actor
-from tallystick.kernel.errors import Invalid, NotFound
+from tallystick.kernel.errors import Invalid
 from tallystick.kernel.pagination import Page
 from tallystick.kernel.period import Alignment, Cycle, Schedule
 from tallystick.kernel.proration import Basis, schedule_preview
@@ -58,15 +57,6 @@ INLINE_SECONDS = 3.0
 async def _account(session: ReadSession, actor: Actor, account_id: str) -> tuple[Account, datetime]:
     account = await accounts.visible(session, actor, account_id)
     return account, await accounts.business_now(session, account, system_now())
-
-
-async def _invoice(session: ReadSession, actor: Actor, invoice_id: UUID) -> InvoiceView:
-    found = await invoices.invoice(session, invoice_id)
-    if found is None or (
-        actor.is_customer and (found.account_no != actor.account_no or found.number is None)
-    ):
-        raise NotFound
-    return found
 
 
 @part.get(
@@ -173,7 +163,7 @@ async def explain(
     format: Annotated[str, Query(pattern="^(json|text)$")] = "json",
     actor: Actor = allow("invoices:read"),
 ) -> Response:
-    told = await explaining.explain(session, await _invoice(session, actor, invoice_id))
+    told = await explaining.explain(session, await invoices.visible(session, actor, invoice_id))
     if format == "text":
         return PlainTextResponse(explaining.as_text(told))
     return ok(request, told, "Explanation")
@@ -188,7 +178,7 @@ async def explain(
 async def verify(
     request: Request, invoice_id: UUID, session: Reading, actor: Actor = allow("invoices:read")
 ) -> Response:
-    report = await explaining.verify(session, await _invoice(session, actor, invoice_id))
+    report = await explaining.verify(session, await invoices.visible(session, actor, invoice_id))
     return ok(
         request, explaining.verification_view(report), "Verified" if report.agrees else "Differences found"
     )
@@ -208,7 +198,7 @@ async def void_invoice(
     actor: Actor = allow("invoices:write"),
 ) -> Response:
     """It keeps its number and charges nothing; what it billed is unbilled again, and the next bill finds it."""
-    invoice = await _invoice(session, actor, invoice_id)
+    invoice = await invoices.visible(session, actor, invoice_id)
     account = (await accounts.by_nos(session, [invoice.account_no]))[invoice.account_no]
     now = await accounts.business_now(session, account, system_now())
     await voiding.void_invoice(session, actor, invoice, now, revisions=expected_revisions(request))

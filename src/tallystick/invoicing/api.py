@@ -13,7 +13,7 @@ from tallystick.accounts.domain import Account
 from tallystick.invoicing import queries, service
 from tallystick.invoicing.domain.draft import Status
 from tallystick.invoicing.domain.records import visible_to_customer, wanted_status
-from tallystick.invoicing.queries import InvoiceView, RecordView
+from tallystick.invoicing.queries import RecordView
 from tallystick.invoicing.schemas import (
     InvoiceOut,
     InvoiceSummaryOut,
@@ -41,16 +41,6 @@ routers: list[tuple[APIRouter, list[str]]] = [(invoices, ["/v1"]), (records, ["/
 AccountId = Annotated[str, Path(max_length=64)]
 NoBody = Annotated[Nothing | None, BodyParameter()]
 Filter = Annotated[str | None, Query(max_length=64)]
-
-
-async def _visible(session: ReadSession, actor: Actor, invoice_id: UUID) -> InvoiceView:
-    """The invoice where it is there for `actor`: a customer sees his own, once they are issued."""
-    found = await queries.invoice(session, invoice_id)
-    if found is None or (
-        actor.is_customer and (found.account_no != actor.account_no or found.number is None)
-    ):
-        raise NotFound
-    return found
 
 
 async def _owner(session: ReadSession, account_no: int) -> tuple[Account, datetime]:
@@ -93,7 +83,7 @@ async def get_invoice(
     request: Request, invoice_id: UUID, session: Reading, actor: Actor = allow("invoices:read")
 ) -> Response:
     """Rounded amounts and, beside them, the exact ones."""
-    invoice = await _visible(session, actor, invoice_id)
+    invoice = await queries.visible(session, actor, invoice_id)
     return ok(request, await invoice_out(session, invoice), etag=invoice.revision)
 
 
@@ -109,7 +99,7 @@ async def finalize_invoice(
     actor: Actor = allow("invoices:write"),
 ) -> Response:
     """From then on nothing on it changes but its state. Where nothing is owed it is paid at once."""
-    invoice = await _visible(session, actor, invoice_id)
+    invoice = await queries.visible(session, actor, invoice_id)
     _, now = await _owner(session, invoice.account_no)
     await service.finalize(session, actor, invoice_id, now, revisions=expected_revisions(request))
     return await _changed(request, session, invoice_id, "Invoice finalized")
@@ -127,7 +117,7 @@ async def pay_invoice(
     actor: Actor = allow("invoices:write"),
 ) -> Response:
     """All that is owed came in outside any gateway: in cash, by transfer."""
-    invoice = await _visible(session, actor, invoice_id)
+    invoice = await queries.visible(session, actor, invoice_id)
     _, now = await _owner(session, invoice.account_no)
     await service.mark_paid(session, actor, invoice_id, now, revisions=expected_revisions(request))
     return await _changed(request, session, invoice_id, "Invoice paid")

@@ -10,6 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from tallystick.invoicing.domain.draft import LineKind, Status, TaxShare, TaxTotal, UsageEvidence
+from tallystick.kernel.actor import Actor
+from tallystick.kernel.errors import NotFound
 from tallystick.kernel.pagination import Page, decode_uuid_cursor, encode_cursor
 from tallystick.platform.db import ReadSession, Record
 
@@ -174,6 +176,16 @@ async def invoice(session: ReadSession, invoice_id: UUID) -> InvoiceView | None:
     """One invoice (primary key), or None."""
     row = await session.fetchrow(f"SELECT {INVOICE} FROM invoices WHERE id = $1", invoice_id)
     return None if row is None else invoice_of(row)
+
+
+async def visible(session: ReadSession, actor: Actor, invoice_id: UUID) -> InvoiceView:
+    """The invoice where it is there for `actor`: a customer sees his own, once they are issued. Raises `NotFound` otherwise."""
+    found = await invoice(session, invoice_id)
+    if found is None or (
+        actor.is_customer and (found.account_no != actor.account_no or found.number is None)
+    ):
+        raise NotFound
+    return found
 
 
 async def lines(session: ReadSession, invoice_id: UUID) -> list[LineView]:
