@@ -135,7 +135,7 @@ async def test_only_the_catalogs_keepers_write(
         for headers in (support_headers, someone.headers):
             assert (await client.post(path, json=body, headers=headers)).status_code == 403
     assert (await client.get("/v1/plans/0")).status_code == 404
-    assert (await client.get("/v1/plans/99999999999999")).status_code == 422
+    assert (await client.get("/v1/plans/99999999999999")).status_code == 404
     assert (await client.get("/v1/plans/77")).status_code == 404
 
 
