@@ -1,6 +1,7 @@
 """What the background process does, step by step."""
 
 from tallystick.apps.background import Step
+from tallystick.audit import places
 from tallystick.audit import service as audit
 from tallystick.audit.service import Mark
 from tallystick.billing.service import clocks, runs
@@ -10,10 +11,7 @@ from tallystick.metering import service as metering
 from tallystick.platform import repository as platform
 from tallystick.platform.db import Database
 from tallystick.platform.edge import new_uuid, system_now
-from tallystick.platform.keys import load_key
 from tallystick.platform.settings import Settings
-
-AUDIT_KEY = "audit"
 
 
 def all_chores(database: Database, settings: Settings) -> list[tuple[str, Step, float]]:
@@ -50,8 +48,7 @@ def all_chores(database: Database, settings: Settings) -> list[tuple[str, Step, 
 
 
 def _audit_sealer(database: Database, settings: Settings) -> Step:
-    key = load_key(settings.data_dir / "keys", AUDIT_KEY, make=settings.environment == "development")
-    folder = settings.data_dir / "audit"
+    key, folder = places.signing_key(settings), places.folder(settings)
     before: Mark | None = None
 
     async def step() -> bool:

@@ -1,6 +1,5 @@
 """The one envelope of all answers (CONTRACT §2), exact numbers, entity tags."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -163,8 +162,3 @@ def expected_revisions(request: Request) -> frozenset[int] | None:
         return None
     tags = [tag.strip().removeprefix("W/").strip('"') for tag in header.split(",")]
     return None if "*" in tags else frozenset(int(tag) for tag in tags if _REVISION.match(tag))
-
-
-def content_etag(data: Any) -> str:
-    """An entity tag from the content itself, where no revision is stored."""
-    return hashlib.blake2b(wire.dumps(data), digest_size=12).hexdigest()
