@@ -64,14 +64,26 @@ def place() -> Iterator[Place]:
         redis = os.environ.get("BENCH_REDIS_URL") or stack.enter_context(
             embedded_redis(folder / "servers", keep=False)
         )
-        name = f"bench_{uuid4().hex[:10]}"
-        asyncio.run(_statement(server, f'CREATE DATABASE "{name}"'))
-        url = _named(server, name)
-        upgrade(url)
-        try:
-            yield Place(url, redis, folder)
-        finally:
-            asyncio.run(_statement(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+        yield stack.enter_context(_database(server, redis, folder))
+
+
+@contextmanager
+def another(beside: Place) -> Iterator[Place]:
+    """One more fresh database on the same server, gone afterwards."""
+    with _database(beside.database_url, beside.redis_url, beside.folder) as where:
+        yield where
+
+
+@contextmanager
+def _database(server: str, redis: str, folder: Path) -> Iterator[Place]:
+    name = f"bench_{uuid4().hex[:10]}"
+    asyncio.run(_statement(server, f'CREATE DATABASE "{name}"'))
+    url = _named(server, name)
+    upgrade(url)
+    try:
+        yield Place(url, redis, folder)
+    finally:
+        asyncio.run(_statement(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
 def _named(url: str, name: str) -> str:

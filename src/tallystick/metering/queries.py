@@ -34,6 +34,7 @@ SELECT s.ord,
                        SELECT max(m.quantity) FROM usage_events m
                        WHERE m.account_no = s.account_no AND m.meter_id = s.meter_id
                          AND m.occurred_at >= s.starts AND m.occurred_at < s.ends
+                         AND m.occurred_at >= $10 AND m.occurred_at < $11
                          AND m.batch_id > s.from_batch AND m.batch_id <= s.to_batch
                          AND NOT EXISTS (SELECT FROM event_voids x WHERE x.key = m.key AND x.batch_id <= s.to_batch)) END
        END AS quantity,
