@@ -276,16 +276,22 @@ def history_figures(where: Place, count: int, rounds: int) -> list[Figure]:
                 load = checked(drive(port, bodies(world, calls, BATCH), BATCH_CONNECTIONS), 200, calls)
                 written[months].append(count / load.seconds)
                 added[months].append(uvloop.run(_add_up(side.database_url, world, 9)))
-    figures = []
-    for what, measured in (("writing the open days", written), ("adding them up", added)):
-        one, ten = median(measured[1]), median(measured[10])
-        figures.append(
-            Figure(
-                f"{what}, 10 × the history", f"{one:,.0f} events/s", f"{ten:,.0f} events/s",
-                ten / one, "≥ 0.8 of 1 ×", ten / one >= 0.8,
-            )  # fmt: skip
-        )
-    return figures
+    return [
+        _flat("writing the open days", median(written[1]), median(written[10])),
+        _flat("adding them up", median(added[1]), median(added[10])),
+    ]
+
+
+def _flat(what: str, one: float, ten: float) -> Figure:
+    ratio = ten / one
+    return Figure(
+        f"{what}, 10 × the history",
+        f"{one:,.0f} events/s",
+        f"{ten:,.0f} events/s",
+        ratio,
+        "≥ 0.8 of 1 ×",
+        ratio >= 0.8,
+    )
 
 
 def run(where: Place, *, quick: bool = False) -> list[Figure]:
