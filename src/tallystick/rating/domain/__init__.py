@@ -4,8 +4,9 @@ from tallystick.rating.domain.aggregation import Aggregation, Event, aggregate
 from tallystick.rating.domain.estimating import Estimate, estimate
 from tallystick.rating.domain.explaining import describe, describe_rounding, describe_top_up, explain
 from tallystick.rating.domain.lines import AmountTooLarge, LineAmount, round_line, round_lines
+from tallystick.rating.domain.metered import Folded, Metered, Need, NotMetered
 from tallystick.rating.domain.models import FULL, Share
-from tallystick.rating.domain.pricing import Exact, Price, Rated, amount_of, compile_price, rate
+from tallystick.rating.domain.pricing import Exact, Price, Rated, amount_of, compile_price, fold, rate
 from tallystick.rating.domain.registry import MODELS
 from tallystick.rating.domain.steps import Step, as_json
 
@@ -17,7 +18,11 @@ __all__ = [
     "Estimate",
     "Event",
     "Exact",
+    "Folded",
     "LineAmount",
+    "Metered",
+    "Need",
+    "NotMetered",
     "Price",
     "Rated",
     "Share",
@@ -31,6 +36,7 @@ __all__ = [
     "describe_top_up",
     "estimate",
     "explain",
+    "fold",
     "rate",
     "round_line",
     "round_lines",

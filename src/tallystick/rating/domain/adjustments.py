@@ -56,6 +56,11 @@ class UnitConversion:
         rule.close()
         return found
 
+    @property
+    def scale(self) -> Fraction:
+        """What it multiplies units by, rounding aside."""
+        return 1 / self.factor if self.divides else self.factor
+
     def apply(self, value: Fraction, share: Share) -> Fraction:
         exact = self._exact(value)
         return Fraction(ceil(exact)) if self.round_up else exact

@@ -1,4 +1,4 @@
-"""From JSON to a price, and from a price and a quantity to an exact amount.
+"""From JSON to a price, and from a price and what was used to an exact amount.
 
 `compile_price` once per price, then `amount_of` for each line of a run (no steps, a few microseconds) or `rate` where someone
 wants to see how. Both walk the same adjustments; the tests hold them to the same result.
@@ -12,9 +12,17 @@ from typing import Any, NamedTuple
 
 from tallystick.kernel.errors import Invalid
 from tallystick.kernel.money import Rounding, exponent
-from tallystick.rating.domain.adjustments import Adjustment, Maximum, Minimum, Order, read_rounding
-from tallystick.rating.domain.models import FULL, ChargeModel, Share
-from tallystick.rating.domain.reading import ZERO, Fields
+from tallystick.rating.domain.adjustments import (
+    Adjustment,
+    Maximum,
+    Minimum,
+    Order,
+    UnitConversion,
+    read_rounding,
+)
+from tallystick.rating.domain.metered import Metered, Need, NotMetered, require
+from tallystick.rating.domain.models import FULL, ChargeModel, EventModel, Share
+from tallystick.rating.domain.reading import ONE, ZERO, Fields
 from tallystick.rating.domain.registry import MODELS, Rule
 from tallystick.rating.domain.steps import NegativeUsage, Step, ToppedUp
 
@@ -32,6 +40,16 @@ class Price:
     on_amount: tuple[Adjustment, ...]
     minimum: Minimum | None
     rounding: Rounding | None
+
+    @property
+    def needs(self) -> Need:
+        """What the price must see of the events besides their aggregated quantity."""
+        return self.charge.needs if isinstance(self.charge, EventModel) else Need.TOTAL
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The properties whose combinations `Metered.groups` must tell apart; empty unless the price needs `GROUPS`."""
+        return self.charge.dimensions if isinstance(self.charge, EventModel) else ()
 
 
 class Exact(NamedTuple):
@@ -87,6 +105,7 @@ def compile_price(
         read_rounding(source["rounding"]),
     )
     _check_bounds(price, source[rule.order.top_up.name])
+    _check_fit(rule, source)
     own.close()
     beside.close()
     if problems:
@@ -111,42 +130,109 @@ def _sources(order: Order, own: Fields, beside: Fields) -> dict[str, Fields]:
     return {name: own if own.names(name) and not beside.names(name) else beside for name in order.names}
 
 
+def _check_fit(rule: Rule, source: Mapping[str, Fields]) -> None:
+    """Adjustments that have no meaning around this model are refused by name, `unit_conversion.round_up` by both its parts."""
+    for path, sentence in rule.refuses.items():
+        name, _, part = path.partition(".")
+        fields = source[name]
+        given = fields.raw(name)
+        if part and isinstance(given, Mapping):
+            given = given.get(part) or None
+        elif part:
+            given = None
+        if given is not None:
+            fields.problem(path, sentence)
+
+
 def _check_bounds(price: Price, fields: Fields) -> None:
     caps = [each.amount for each in price.on_amount if isinstance(each, Maximum)]
     if price.minimum is not None and caps and price.minimum.amount > min(caps):
         fields.problem(Minimum.name, "must not be greater than maximum_amount")
 
 
-def amount_of(price: Price, quantity: Quantity, share: Share = FULL) -> Exact:
-    """What `quantity` costs, exactly and without steps. A negative quantity costs what zero costs."""
-    units = quantity if isinstance(quantity, Fraction) else Fraction(quantity)
-    if units.numerator < 0:
-        units = ZERO
-    for each in price.on_units:
-        units = each.apply(units, share)
-    amount = price.charge.amount(units, share)
+def amount_of(price: Price, usage: Metered | Quantity, share: Share = FULL) -> Exact:
+    """What `usage` costs, exactly and without steps. A negative quantity costs what zero costs.
+
+    A bare quantity does where the price needs the `TOTAL` only. Raises `NotMetered` (a `ValueError`) where `usage` is less than the
+    price needs, `NoMatrixRow` where a matrix has no price for it.
+    """
+    charge = price.charge
+    if isinstance(charge, EventModel):
+        amount = charge.amount(_metered(charge, usage), share, _scale(price))
+    else:
+        units = usage if isinstance(usage, Fraction) else _quantity(usage)
+        if units.numerator < 0:
+            units = ZERO
+        for each in price.on_units:
+            units = each.apply(units, share)
+        amount = charge.amount(units, share)
     for each in price.on_amount:
         amount = each.apply(amount, share)
     return Exact(amount, ZERO if price.minimum is None else price.minimum.top_up(amount, share))
 
 
-def rate(price: Price, quantity: Quantity, share: Share = FULL) -> Rated:
-    """What `quantity` costs, and how: the same result as `amount_of`, with the steps in the order they were taken."""
-    steps: list[Step] = []
-    kept = units = Fraction(quantity)
+def rate(price: Price, usage: Metered | Quantity, share: Share = FULL) -> Rated:
+    """What `usage` costs, and how: the same result as `amount_of`, with the steps in the order they were taken."""
+    charge, steps = price.charge, list[Step]()
+    kept = _quantity(usage)
+    if isinstance(charge, EventModel):
+        metered, scale = charge.fold(_metered(charge, usage), share, _scale(price)), _scale(price)
+        for each in price.on_units:
+            _note(steps, each.step(kept, share))
+        steps.extend(charge.steps(metered, share, scale))
+        amount = charge.amount(metered, share, scale)
+    else:
+        units = _told_units(price, kept, share, steps)
+        steps.extend(charge.steps(units, share))
+        amount = charge.amount(units, share)
+    for each in price.on_amount:
+        _note(steps, each.step(amount, share))
+        amount = each.apply(amount, share)
+    minimum = None if price.minimum is None else price.minimum.step(amount, share)
+    return Rated(kept, amount, ZERO if minimum is None else minimum.subtotal, tuple(steps), minimum)
+
+
+def fold(price: Price, metered: Metered, share: Share = FULL) -> Metered:
+    """`metered` in as few numbers as this price at this share depends on: what a line freezes to be computed again.
+
+    `amount_of` and `rate` answer the same for both.
+    """
+    charge = price.charge
+    if not isinstance(charge, EventModel):
+        return Metered(metered.units)
+    return charge.fold(_metered(charge, metered), share, _scale(price))
+
+
+def _told_units(price: Price, units: Fraction, share: Share, steps: list[Step]) -> Fraction:
     if units < 0:
         steps.append(NegativeUsage(units=units))
         units = ZERO
     for each in price.on_units:
         _note(steps, each.step(units, share))
         units = each.apply(units, share)
-    steps.extend(price.charge.steps(units, share))
-    amount = price.charge.amount(units, share)
-    for each in price.on_amount:
-        _note(steps, each.step(amount, share))
-        amount = each.apply(amount, share)
-    minimum = None if price.minimum is None else price.minimum.step(amount, share)
-    return Rated(kept, amount, ZERO if minimum is None else minimum.subtotal, tuple(steps), minimum)
+    return units
+
+
+def _quantity(usage: Metered | Quantity) -> Fraction:
+    return usage.units if isinstance(usage, Metered) else Fraction(usage)
+
+
+def _metered(charge: EventModel, usage: Metered | Quantity) -> Metered:
+    if not isinstance(usage, Metered):
+        if charge.needs is not Need.TOTAL:
+            raise NotMetered(f"this price needs the {charge.needs} of the events, not a bare quantity")
+        return Metered(Fraction(usage))
+    require(charge.needs, usage)
+    return usage
+
+
+def _scale(price: Price) -> Fraction:
+    """What a unit conversion multiplies each event's units by; an event model takes no other adjustment of units."""
+    scale = ONE
+    for each in price.on_units:
+        assert isinstance(each, UnitConversion)
+        scale *= each.scale
+    return scale
 
 
 def _note(steps: list[Step], step: Step | None) -> None:

@@ -6,7 +6,7 @@ old invoice repeat the old arithmetic. A golden corpus in the tests holds every 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tallystick.rating.domain import flat, graduated, package, standard, volume
@@ -17,10 +17,14 @@ from tallystick.rating.domain.reading import Fields
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One version: how its properties are read, and the order of the adjustments around it."""
+    """One version: how its properties are read, and the order of the adjustments around it.
+
+    `refuses` names the adjustments that have no meaning here, each with the sentence that says so.
+    """
 
     read: Callable[[Fields], ChargeModel]
     order: Order
+    refuses: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
