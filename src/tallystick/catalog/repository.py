@@ -67,30 +67,78 @@ async def insert_plan(
     )  # fmt: skip
 
 
+async def insert_plans(session: Session, plans: Sequence[tuple[str, str, bool, bool]]) -> dict[str, int]:
+    """Adds plans (code, name, is_public, is_active) whose first versions follow in the same transaction, one statement for any number.
+
+    Gives the ids by code; codes that are taken are left out.
+    """
+    rows = await session.fetch(
+        """
+        INSERT INTO plans (code, name, is_public, is_active, current_version)
+        SELECT code, name, is_public, is_active, 1
+        FROM unnest($1::text[], $2::text[], $3::boolean[], $4::boolean[]) WITH ORDINALITY AS p(code, name, is_public, is_active, n)
+        ORDER BY n ON CONFLICT (code) DO NOTHING RETURNING code, id
+        """,
+        *([plan[column] for plan in plans] for column in range(4)),
+    )
+    return {row["code"]: row["id"] for row in rows}
+
+
 async def insert_version(
     session: Session, plan_id: int, version: int, terms: Terms, meter_ids: Mapping[str, int]
-) -> int:
-    """Adds a version with its charges, two statements whatever their number; gives its id."""
-    version_id: int = await session.fetchval(
+) -> None:
+    """Adds a version with its charges, two statements whatever their number."""
+    await insert_versions(session, [(plan_id, version, terms)], meter_ids)
+
+
+async def insert_versions(
+    session: Session, versions: Sequence[tuple[int, int, Terms]], meter_ids: Mapping[str, int]
+) -> None:
+    """Adds versions (plan id, number, terms) of different plans with their charges: two statements for any number."""
+    terms = [each for _, _, each in versions]
+    columns: list[list[Any]] = [
+        [plan_id for plan_id, _, _ in versions],
+        [version for _, version, _ in versions],
+        [each.price for each in terms],
+        [each.currency for each in terms],
+        [each.billing_cycle for each in terms],
+        [each.billing_timing for each in terms],
+        [each.alignment for each in terms],
+        [each.trial_period_days for each in terms],
+        [each.proration for each in terms],
+        [each.features for each in terms],
+        [each.minimum for each in terms],
+        [asdict(each.settings) for each in terms],
+        [each.tax_category for each in terms],
+        [each.gl_code for each in terms],
+    ]
+    rows = await session.fetch(
         """
         INSERT INTO plan_versions (plan_id, version, price, currency, billing_cycle, billing_timing, alignment,
             trial_period_days, proration, features, minimum, settings, tax_category, gl_code)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id
+        SELECT * FROM unnest($1::integer[], $2::integer[], $3::numeric[], $4::text[], $5::text[], $6::text[], $7::text[],
+            $8::integer[], $9::text[], $10::jsonb[], $11::numeric[], $12::jsonb[], $13::text[], $14::text[])
+        RETURNING id, plan_id
         """,
-        plan_id, version, terms.price, terms.currency, terms.billing_cycle, terms.billing_timing, terms.alignment,
-        terms.trial_period_days, terms.proration, terms.features, terms.minimum, asdict(terms.settings), terms.tax_category,
-        terms.gl_code,
-    )  # fmt: skip
-    if terms.charges:
-        await _insert_charges(session, version_id, terms.charges, meter_ids)
-    return version_id
+        *columns,
+    )
+    ids = {row["plan_id"]: row["id"] for row in rows}
+    charges = [
+        (ids[plan_id], position, charge)
+        for plan_id, _, each in versions
+        for position, charge in enumerate(each.charges)
+    ]
+    if charges:
+        await _insert_charges(session, charges, meter_ids)
 
 
 async def _insert_charges(
-    session: Session, version_id: int, charges: Sequence[ChargeTerms], meter_ids: Mapping[str, int]
+    session: Session, placed: Sequence[tuple[int, int, ChargeTerms]], meter_ids: Mapping[str, int]
 ) -> None:
+    charges = [charge for _, _, charge in placed]
     columns: list[list[Any]] = [
-        list(range(len(charges))),
+        [version_id for version_id, _, _ in placed],
+        [position for _, position, _ in placed],
         [charge.code for charge in charges],
         [charge.name for charge in charges],
         [meter_ids[charge.meter] for charge in charges],
@@ -104,11 +152,32 @@ async def _insert_charges(
         """
         INSERT INTO plan_charges (plan_version_id, position, code, name, meter_id, charge_model, rule_version, properties,
             adjustments, gl_code)
-        SELECT $1, * FROM unnest($2::integer[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::integer[], $8::jsonb[],
-            $9::jsonb[], $10::text[])
+        SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::integer[],
+            $8::jsonb[], $9::jsonb[], $10::text[])
         """,
-        version_id, *columns,
-    )  # fmt: skip
+        *columns,
+    )
+
+
+async def lock_plans(session: Session, codes: Sequence[str]) -> None:
+    """Locks the plans that have these codes until the transaction ends, in order of id, so that two lockers never wait for each other."""
+    await session.fetch(
+        "SELECT id FROM plans WHERE code = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE", list(codes)
+    )
+
+
+async def update_plans(session: Session, plans: Sequence[tuple[int, str, bool, bool, int]]) -> None:
+    """Writes (id, name, is_public, is_active, current version) of locked plans, one statement for any number."""
+    await session.execute(
+        """
+        UPDATE plans p SET name = n.name, is_public = n.is_public, is_active = n.is_active, current_version = n.version,
+            revision = p.revision + 1
+        FROM unnest($1::integer[], $2::text[], $3::boolean[], $4::boolean[], $5::integer[])
+            AS n(id, name, is_public, is_active, version)
+        WHERE p.id = n.id
+        """,
+        *([plan[column] for plan in plans] for column in range(5)),
+    )
 
 
 async def lock_plan(session: Session, plan_id: int) -> int | None:
