@@ -161,6 +161,18 @@ async def plan(session: ReadSession, plan_id: int, *, all_plans: bool = True) ->
     return (await _views(session, [row]))[0]
 
 
+async def plans_by_id(session: ReadSession, ids: Sequence[int]) -> dict[int, PlanView]:
+    """Plans with their current terms, in order of id: a constant number of statements."""
+    rows = await session.fetch(
+        f"""
+        SELECT {_PLAN} FROM plans p JOIN plan_versions v ON v.plan_id = p.id AND v.version = p.current_version
+        WHERE p.id = ANY($1::integer[]) ORDER BY p.id
+        """,
+        list(ids),
+    )
+    return {view.id: view for view in await _views(session, rows)}
+
+
 async def plans(
     session: ReadSession,
     *,

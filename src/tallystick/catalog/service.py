@@ -83,15 +83,15 @@ async def make_plan(
     Raises `Invalid` naming every field that is wrong, `PlanCodeTaken`. A repeat with a code adds nothing.
     """
     checked = check_terms(terms)
-    meter_ids = await _meter_ids(session, checked)
+    known = await meter_ids(session, [checked])
     plan_id = await repository.next_plan_id(session)
     if not await repository.insert_plan(
         session, plan_id, code or f"plan-{plan_id}", name, is_public=is_public, is_active=is_active
     ):
         raise PlanCodeTaken(details={"code": PlanCodeTaken.sentence})
-    await repository.insert_version(session, plan_id, 1, checked, meter_ids)
+    await repository.insert_version(session, plan_id, 1, checked, known)
     made = await queries.plan(session, plan_id)
-    await audit.record(session, actor, "plan.made", "plan", str(plan_id), None, _recorded(made))
+    await audit.record(session, actor, "plan.made", "plan", str(plan_id), None, recorded(made))
     return made
 
 
@@ -117,7 +117,7 @@ async def change_plan(
     version = shown.version
     if asked != before:
         version += 1
-        await repository.insert_version(session, shown.id, version, asked, await _meter_ids(session, asked))
+        await repository.insert_version(session, shown.id, version, asked, await meter_ids(session, [asked]))
     plain = {
         name: changes.get(name, getattr(shown, name)) for name in ("code", "name", "is_public", "is_active")
     }
@@ -128,7 +128,7 @@ async def change_plan(
     await repository.update_plan(session, shown.id, version=version, **plain)
     changed = await queries.plan(session, shown.id)
     await audit.record(
-        session, actor, "plan.changed", "plan", str(shown.id), _recorded(shown), _recorded(changed)
+        session, actor, "plan.changed", "plan", str(shown.id), recorded(shown), recorded(changed)
     )
     return changed
 
@@ -137,7 +137,7 @@ def _shallow(terms: Terms) -> dict[str, Any]:
     return {name: getattr(terms, name) for name in Terms.__dataclass_fields__}
 
 
-def _recorded(plan: PlanView) -> dict[str, Any]:
+def recorded(plan: PlanView) -> dict[str, Any]:
     """The plan as the audit log keeps it."""
     kept = asdict(plan)
     for name in ("id", "revision", "created_at", "updated_at"):
@@ -145,14 +145,16 @@ def _recorded(plan: PlanView) -> dict[str, Any]:
     return kept
 
 
-async def _meter_ids(session: Session, terms: Terms) -> dict[str, int]:
-    codes = {charge.meter for charge in terms.charges}
+async def meter_ids(session: Session, terms: Sequence[Terms]) -> dict[str, int]:
+    """Ids of the meters that terms charge, by code, one statement for any number. Raises `Invalid` naming the charges of unknown ones."""
+    codes = {charge.meter for each in terms for charge in each.charges}
     if not codes:
         return {}
     known = await queries.meters_by_code(session, codes)
     unknown = {
         f"charges[{index}].meter": "is not a meter; create it first"
-        for index, charge in enumerate(terms.charges)
+        for each in terms
+        for index, charge in enumerate(each.charges)
         if charge.meter not in known
     }
     if unknown:
