@@ -40,6 +40,8 @@ PLANTS: dict[str, list[str]] = {
                plan_version_id, charge_id, meter_id, from_batch, to_batch, event_count, checksum, taxes, revision, false
            FROM invoice_lines WHERE NOT voided""",
     ],
+    "invoice_reductions_are_told_line_by_line": ["UPDATE invoice_lines SET discount = 1 WHERE position = 1"],
+    "invoice_settled_is_what_the_books_say": ["UPDATE invoices SET credit_applied = 1 WHERE status = 'finalized'"],
     "invoice_numbers_without_gap": ["UPDATE number_series SET last_no = last_no + 1"],
     "invoice_numbers_in_order_of_dates": ["UPDATE invoices SET issue_date = '2020-01-01' WHERE series_no = 2"],
     "invoice_number_if_and_only_if_finalized": [

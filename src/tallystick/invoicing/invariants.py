@@ -4,7 +4,8 @@ INVARIANTS: dict[str, str] = {
     "invoice_totals_are_sums_of_lines": """
         SELECT i.id FROM invoices i LEFT JOIN invoice_lines l ON l.invoice_id = i.id
         GROUP BY i.id
-        HAVING count(l.invoice_id) = 0 OR i.subtotal IS DISTINCT FROM sum(l.amount) OR i.total IS DISTINCT FROM i.subtotal + i.tax
+        HAVING count(l.invoice_id) = 0 OR i.subtotal IS DISTINCT FROM sum(l.amount) OR i.discount <> sum(l.discount)
+            OR i.granted <> sum(l.granted) OR i.total <> i.subtotal - i.discount - i.granted - i.included_tax + i.tax
     """,
     "invoice_tax_is_sum_of_rates_and_of_shares": """
         SELECT i.id FROM invoices i
@@ -16,18 +17,29 @@ INVARIANTS: dict[str, str] = {
         SELECT i.id FROM invoices i
         LEFT JOIN ledger_postings p ON p.key = 'invoice:' || i.id || ':paid'
         LEFT JOIN ledger_entries e ON e.posting_id = p.id AND e.amount > 0
-        GROUP BY i.id HAVING i.amount_paid IS DISTINCT FROM coalesce(sum(e.amount), 0) OR i.amount_paid > i.total OR i.amount_paid < 0
+        GROUP BY i.id HAVING i.amount_paid IS DISTINCT FROM coalesce(sum(e.amount), 0) OR i.amount_due < 0 OR i.amount_paid < 0
+    """,
+    "invoice_reductions_are_told_line_by_line": """
+        SELECT l.invoice_id, l.position FROM invoice_lines l
+        WHERE l.discount + l.granted <> (SELECT coalesce(sum((r->>'amount')::numeric), 0)
+                                         FROM jsonb_array_elements(coalesce(l.reductions, '[]')) r)
+    """,
+    "invoice_settled_is_what_the_books_say": """
+        SELECT i.id FROM invoices i
+        LEFT JOIN ledger_postings p ON p.key = 'invoice:' || i.id || ':settled'
+        LEFT JOIN ledger_entries e ON e.posting_id = p.id AND e.amount > 0
+        GROUP BY i.id HAVING i.credit_applied + i.wallet_applied <> coalesce(sum(e.amount), 0)
     """,
     "invoice_finalized_is_posted_and_void_is_reversed": """
         SELECT i.id FROM invoices i
         LEFT JOIN ledger_postings f ON f.key = 'invoice:' || i.id || ':finalized'
         LEFT JOIN ledger_postings v ON v.key = 'invoice:' || i.id || ':voided'
-        WHERE (f.id IS NOT NULL AND i.finalized_at IS NULL) OR (f.id IS NULL AND i.finalized_at IS NOT NULL AND i.total <> 0)
+        WHERE (f.id IS NOT NULL AND i.finalized_at IS NULL) OR (f.id IS NULL AND i.finalized_at IS NOT NULL AND i.total + i.granted <> 0)
            OR (v.id IS NOT NULL) <> (i.status = 'void' AND f.id IS NOT NULL)
     """,
     "invoice_receivable_is_what_is_owed": """
         SELECT coalesce(o.account_no, a.account_no) FROM
-            (SELECT account_no, entity_id, currency, sum(total - amount_paid) AS owed
+            (SELECT account_no, entity_id, currency, sum(amount_due) AS owed
              FROM invoices WHERE status IN ('finalized', 'paid') GROUP BY 1, 2, 3) o
             FULL JOIN (SELECT account_no, entity_id, currency, balance FROM ledger_accounts WHERE code = 'receivable') a
             USING (account_no, entity_id, currency)

@@ -9,17 +9,26 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from tallystick.invoicing.domain.draft import LineKind, Status, TaxShare, TaxTotal, UsageEvidence
+from tallystick.invoicing.domain.draft import (
+    LineKind,
+    Reduction,
+    Status,
+    TaxShare,
+    TaxTotal,
+    UsageEvidence,
+    earned,
+)
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import NotFound
 from tallystick.kernel.pagination import Page, decode_uuid_cursor, encode_cursor
 from tallystick.platform.db import ReadSession, Record
 
 INVOICE = """id, number, account_no, entity_id, status, currency, period_start, period_end, issue_date, due_date, subtotal, tax, total,
-    amount_paid, taxes, bill_to, notes, run_id, finalized_at, paid_at, voided_at, revision, created_at, updated_at"""
+    amount_paid, discount, granted, included_tax, credit_applied, wallet_applied, amount_noted, amount_offset, amount_due, taxes, bill_to, notes, run_id, finalized_at, paid_at, voided_at, revision, created_at, updated_at"""
 LINE = """invoice_id, position, account_no, kind, description, quantity, unit, amount, trim_scale(exact) AS exact, exact_cut,
     period_start, period_end, slice_start, price_key, rule, gl_code, timing, inputs, subscription_id, plan_version_id, charge_id,
-    meter_id, from_batch, to_batch, event_count, checksum, taxes, revision, voided"""
+    meter_id, from_batch, to_batch, event_count, checksum, taxes, discount, granted, reductions, corrects_invoice_id, corrects_position,
+    revision, voided"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,14 @@ class InvoiceView:
     tax: Decimal
     total: Decimal
     amount_paid: Decimal
+    discount: Decimal
+    granted: Decimal
+    included_tax: Decimal
+    credit_applied: Decimal
+    wallet_applied: Decimal
+    amount_noted: Decimal  # by credit notes, of which
+    amount_offset: Decimal  # lowered what was still owed
+    amount_due: Decimal
     taxes: tuple[TaxTotal, ...]
     bill_to: dict[str, Any] | None
     notes: dict[str, Any]
@@ -54,7 +71,7 @@ class InvoiceView:
     @property
     def owed(self) -> Decimal:
         """What is still to be paid; nothing on drafts and voids."""
-        return self.total - self.amount_paid if self.status is Status.FINALIZED else Decimal(0)
+        return self.amount_due if self.status is Status.FINALIZED else Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +101,17 @@ class LineView:
     charge_id: int | None
     evidence: UsageEvidence | None
     taxes: tuple[TaxShare, ...]
+    discount: Decimal
+    granted: Decimal
+    reductions: tuple[Reduction, ...]
+    corrects: tuple[UUID, int] | None
     revision: int
     voided: bool
+
+    @property
+    def earned(self) -> Decimal:
+        """As `draft.Line.earned`."""
+        return earned(self.amount, self.discount, self.taxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +173,11 @@ def invoice_of(row: Record) -> InvoiceView:
     values = dict(row)
     values["status"] = Status(values["status"])
     values["taxes"] = tuple(
-        TaxTotal(tax["code"], tax["name"], Decimal(tax["rate"]), Decimal(tax["base"]), Decimal(tax["amount"]))
+        TaxTotal(
+            tax["code"], tax["name"], Decimal(tax["rate"]), Decimal(tax["base"]), Decimal(tax["amount"]), tax.get("included", False)
+        )
         for tax in values["taxes"]
-    )
+    )  # fmt: skip
     return InvoiceView(**values)
 
 
@@ -166,9 +194,17 @@ def line_of(row: Record) -> LineView:
     )
     values["kind"] = LineKind(values["kind"])
     values["taxes"] = tuple(
-        TaxShare(tax["code"], tax["name"], Decimal(tax["rate"]), Decimal(tax["base"]), Decimal(tax["amount"]))
+        TaxShare(
+            tax["code"], tax["name"], Decimal(tax["rate"]), Decimal(tax["base"]), Decimal(tax["amount"]), tax.get("included", False)
+        )
         for tax in values["taxes"]
+    )  # fmt: skip
+    values["reductions"] = tuple(
+        Reduction(each["source"], UUID(each["id"]), each["code"], Decimal(each["amount"]))
+        for each in values["reductions"] or ()
     )
+    corrected, position = values.pop("corrects_invoice_id"), values.pop("corrects_position")
+    values["corrects"] = None if corrected is None else (corrected, position)
     return LineView(**values)
 
 
@@ -303,8 +339,8 @@ async def open_balance(session: ReadSession, account_no: int) -> dict[str, Decim
     """What the account owes on finalized invoices, per currency; empty where nothing is owed (ix_invoices_open)."""
     rows = await session.fetch(
         """
-        SELECT currency, sum(total - amount_paid) AS owed FROM invoices
-        WHERE account_no = $1 AND status = 'finalized' GROUP BY currency HAVING sum(total - amount_paid) <> 0 ORDER BY currency
+        SELECT currency, sum(amount_due) AS owed FROM invoices
+        WHERE account_no = $1 AND status = 'finalized' GROUP BY currency HAVING sum(amount_due) <> 0 ORDER BY currency
         """,
         account_no,
     )

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from tallystick.invoicing.domain.draft import InvoiceDraft, Status
+from tallystick.invoicing.domain.draft import ZERO, InvoiceDraft, Status
 from tallystick.invoicing.queries import INVOICE as INVOICE_VIEW
 from tallystick.platform.db import Record, Session
 
@@ -15,12 +15,13 @@ Numbering = tuple[str, str, int, int, date]
 INVOICE_COLUMNS = (
     "id", "account_no", "entity_id", "status", "number", "series", "series_year", "series_no", "currency", "period_start",
     "period_end", "issue_date", "due_date", "subtotal", "tax", "total", "amount_paid", "taxes", "bill_to", "notes", "run_id",
-    "finalized_at", "paid_at",
+    "finalized_at", "paid_at", "discount", "granted", "included_tax", "credit_applied", "wallet_applied",
 )  # fmt: skip
 LINE_COLUMNS = (
     "invoice_id", "position", "account_no", "kind", "description", "quantity", "unit", "amount", "exact", "exact_cut",
     "period_start", "period_end", "slice_start", "price_key", "rule", "gl_code", "timing", "inputs", "subscription_id",
-    "plan_version_id", "charge_id", "meter_id", "from_batch", "to_batch", "event_count", "checksum", "taxes",
+    "plan_version_id", "charge_id", "meter_id", "from_batch", "to_batch", "event_count", "checksum", "taxes", "discount", "granted",
+    "reductions", "corrects_invoice_id", "corrects_position", "revision",
 )  # fmt: skip
 
 
@@ -35,6 +36,7 @@ async def copy_invoices(session: Session, rows: Iterable[Sequence[Any]]) -> None
 
 
 _NO_EVIDENCE = (None, None, None, None, None)
+_NO_REDUCTION = (ZERO, ZERO, None, None, None, 0)
 
 
 def _line_rows(ids: Sequence[UUID], drafts: Sequence[InvoiceDraft]) -> Iterator[tuple[Any, ...]]:
@@ -50,6 +52,9 @@ def _line_rows(ids: Sequence[UUID], drafts: Sequence[InvoiceDraft]) -> Iterator[
                 invoice_id, position, account_no, line.kind, line.description, line.quantity, line.unit, line.amount, line.exact,
                 line.exact_cut, line.period_start, line.period_end, line.slice_start, line.price_key, line.rule, line.gl_code,
                 line.timing, line.inputs, line.subscription_id, line.plan_version_id, line.charge_id, *evidence, line.taxes,
+                *(_NO_REDUCTION if not line.reductions and line.corrects is None else (
+                    line.discount, line.granted, line.reductions or None, *(line.corrects or (None, None)), line.revision,
+                )),
             )  # fmt: skip
 
 
@@ -68,8 +73,9 @@ def invoice_row(
     issued, paid = status is not Status.DRAFT, status is Status.PAID
     return (
         invoice_id, draft.account_no, draft.entity_id, status, number, series, year, no, draft.currency, draft.period_start,
-        draft.period_end, issue_date, due_date, draft.subtotal, draft.tax, draft.total, draft.total if paid else 0,
-        draft.tax_totals, bill_to, draft.notes, run_id, now if issued else None, now if paid else None,
+        draft.period_end, issue_date, due_date, draft.subtotal, draft.tax, draft.total, draft.amount_due if paid else 0,
+        draft.tax_totals, bill_to, draft.notes, run_id, now if issued else None, now if paid else None, draft.discount,
+        draft.granted, draft.included_tax, draft.credit_applied, draft.wallet_applied,
     )  # fmt: skip
 
 
@@ -107,7 +113,7 @@ async def finalize(session: Session, invoice_id: UUID, values: Sequence[Any]) ->
         """
         UPDATE invoices SET status = $2::text, number = $3, series = $4, series_year = $5, series_no = $6, issue_date = $7, due_date = $8,
             bill_to = $9, finalized_at = $10::timestamptz, revision = revision + 1, paid_at = CASE WHEN $2::text = 'paid' THEN $10::timestamptz END,
-            amount_paid = CASE WHEN $2::text = 'paid' THEN total ELSE 0 END
+            amount_paid = CASE WHEN $2::text = 'paid' THEN amount_due ELSE 0 END
         WHERE id = $1
         """,
         invoice_id,
@@ -118,7 +124,7 @@ async def finalize(session: Session, invoice_id: UUID, values: Sequence[Any]) ->
 async def mark_paid(session: Session, invoice_id: UUID, now: datetime) -> None:
     """Nothing is owed on it any more."""
     await session.execute(
-        "UPDATE invoices SET status = 'paid', amount_paid = total, paid_at = $2, revision = revision + 1 WHERE id = $1",
+        "UPDATE invoices SET status = 'paid', amount_paid = amount_paid + amount_due, paid_at = $2, revision = revision + 1 WHERE id = $1",
         invoice_id,
         now,
     )

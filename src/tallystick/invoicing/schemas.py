@@ -30,6 +30,23 @@ class TaxOut(Out):
     rate: DecimalOut
     base: DecimalOut
     amount: DecimalOut
+    included: bool = Field(description="The price held this tax already")
+
+
+class ReductionOut(Out):
+    """What a coupon, or credit that was granted, takes off a line before tax."""
+
+    source: str = Field(examples=["coupon", "grant"])
+    id: UUID
+    code: str
+    amount: DecimalOut
+
+
+class CorrectedOut(Out):
+    """The line that a correction corrects."""
+
+    invoice_id: UUID
+    position: int
 
 
 class EvidenceOut(Out):
@@ -64,10 +81,17 @@ class LineOut(Out):
     charge_id: int | None
     evidence: EvidenceOut | None
     taxes: list[TaxOut]
+    discount: DecimalOut = Field(description="By coupons, before tax")
+    granted: DecimalOut = Field(description="By credits that were granted, before tax")
+    reductions: list[ReductionOut]
+    corrects: CorrectedOut | None
 
 
 class InvoiceSummaryOut(Out):
-    """An invoice in a list. `amount_due` is what is still to be paid; drafts and voids owe nothing."""
+    """An invoice in a list. `amount_due` is what is still to be paid; drafts and voids owe nothing.
+
+    subtotal − discount − granted − included_tax + tax = total, which credit, wallets, credit notes and payments settle.
+    """
 
     id: UUID
     number: str | None
@@ -79,8 +103,14 @@ class InvoiceSummaryOut(Out):
     issue_date: date | None
     due_date: date | None
     subtotal: DecimalOut
+    discount: DecimalOut
+    granted: DecimalOut
+    included_tax: DecimalOut
     tax: DecimalOut
     total: DecimalOut
+    credit_applied: DecimalOut = Field(description="Customer credit used for it")
+    wallet_applied: DecimalOut = Field(description="Taken from paid wallets")
+    amount_noted: DecimalOut = Field(description="Credit notes against it")
     amount_paid: DecimalOut
     amount_due: DecimalOut
     taxes: list[TaxOut]
@@ -154,7 +184,9 @@ def _line(line: LineView) -> dict[str, Any]:
         "amount": line.amount, "exact_amount": line.exact, "exact_cut": line.exact_cut, "period_start": line.period_start,
         "period_end": line.period_end, "rule": line.rule, "price_key": line.price_key, "gl_code": line.gl_code,
         "timing": line.timing, "subscription_id": line.subscription_id, "plan_version_id": line.plan_version_id,
-        "charge_id": line.charge_id, "taxes": line.taxes,
+        "charge_id": line.charge_id, "taxes": line.taxes, "discount": line.discount, "granted": line.granted,
+        "reductions": line.reductions,
+        "corrects": None if line.corrects is None else {"invoice_id": line.corrects[0], "position": line.corrects[1]},
         "evidence": None if evidence is None else {
             "meter_id": evidence.meter_id, "from_batch": evidence.from_batch, "to_batch": evidence.to_batch,
             "count": evidence.count, "checksum": f"{evidence.checksum:032x}",
@@ -167,7 +199,9 @@ def _summary(invoice: InvoiceView, account_id: str) -> dict[str, Any]:
         "id": invoice.id, "number": invoice.number, "account_id": account_id, "status": invoice.status,
         "currency": invoice.currency, "period_start": invoice.period_start, "period_end": invoice.period_end,
         "issue_date": invoice.issue_date, "due_date": invoice.due_date, "subtotal": invoice.subtotal, "tax": invoice.tax,
-        "total": invoice.total, "amount_paid": invoice.amount_paid, "amount_due": invoice.owed, "taxes": invoice.taxes,
+        "discount": invoice.discount, "granted": invoice.granted, "included_tax": invoice.included_tax, "total": invoice.total,
+        "credit_applied": invoice.credit_applied, "wallet_applied": invoice.wallet_applied, "amount_noted": invoice.amount_noted,
+        "amount_paid": invoice.amount_paid, "amount_due": invoice.owed, "taxes": invoice.taxes,
         "bill_to": invoice.bill_to, "run_id": invoice.run_id, "finalized_at": invoice.finalized_at, "paid_at": invoice.paid_at,
         "voided_at": invoice.voided_at, "created_at": invoice.created_at, "updated_at": invoice.updated_at,
     }  # fmt: skip

@@ -9,6 +9,7 @@ from uuid import UUID as Uuid
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
+    Computed,
     Date,
     ForeignKey,
     Index,
@@ -57,11 +58,26 @@ class Invoice(Base):
         CheckConstraint("(status IN ('finalized', 'paid')) <= (finalized_at IS NOT NULL)", name="finalized"),
         CheckConstraint("(status = 'paid') = (paid_at IS NOT NULL)", name="paid"),
         CheckConstraint("(status = 'void') = (voided_at IS NOT NULL)", name="void"),
-        CheckConstraint("(status = 'paid') <= (amount_paid = total)", name="paid_in_full"),
+        CheckConstraint("(status = 'paid') <= (amount_due = 0)", name="paid_in_full"),
         CheckConstraint("subtotal > -1e15 AND subtotal < 1e15", name="subtotal"),
         CheckConstraint("tax > -1e15 AND tax < 1e15", name="tax"),
-        CheckConstraint("total >= 0 AND total < 1e15 AND total = subtotal + tax", name="total"),
-        CheckConstraint("amount_paid >= 0 AND amount_paid <= total", name="amount_paid"),
+        CheckConstraint(
+            "total >= 0 AND total < 1e15 AND total = subtotal - discount - granted - included_tax + tax",
+            name="total",
+        ),
+        CheckConstraint(
+            "discount >= 0 AND discount < 1e15 AND granted >= 0 AND granted < 1e15 AND included_tax > -1e15 AND included_tax < 1e15",
+            name="reductions",
+        ),
+        CheckConstraint(
+            "amount_paid >= 0 AND amount_paid < 1e15 AND credit_applied >= 0 AND credit_applied < 1e15"
+            " AND wallet_applied >= 0 AND wallet_applied < 1e15 AND amount_due >= 0 AND amount_due < 1e15",
+            name="amount_paid",
+        ),
+        CheckConstraint(
+            "amount_offset >= 0 AND amount_offset <= amount_noted AND amount_noted <= total",
+            name="amount_noted",
+        ),
         CheckConstraint("period_start <= period_end", name="period"),
         CheckConstraint("length(currency) = 3", name="currency"),
     )
@@ -83,6 +99,16 @@ class Invoice(Base):
     tax: Mapped[Decimal]
     total: Mapped[Decimal]
     amount_paid: Mapped[Decimal] = mapped_column(server_default=text("0"))
+    discount: Mapped[Decimal] = mapped_column(server_default=text("0"))
+    granted: Mapped[Decimal] = mapped_column(server_default=text("0"))
+    included_tax: Mapped[Decimal] = mapped_column(server_default=text("0"))
+    credit_applied: Mapped[Decimal] = mapped_column(server_default=text("0"))
+    wallet_applied: Mapped[Decimal] = mapped_column(server_default=text("0"))
+    amount_noted: Mapped[Decimal] = mapped_column(server_default=text("0"))
+    amount_offset: Mapped[Decimal] = mapped_column(server_default=text("0"))
+    amount_due: Mapped[Decimal] = mapped_column(
+        Computed("total - credit_applied - wallet_applied - amount_offset - amount_paid", persisted=True)
+    )
     taxes: Mapped[list[Any]]
     bill_to: Mapped[dict[str, Any] | None]
     notes: Mapped[dict[str, Any]]
@@ -104,13 +130,23 @@ class InvoiceLine(Base):
             "uq_invoice_lines_slice", "account_no", "slice_start", "price_key", "subscription_id", "revision",
             unique=True, postgresql_where=text("NOT voided"), postgresql_nulls_not_distinct=True,
         ),
-        CheckConstraint("kind IN ('fee', 'usage', 'recorded', 'minimum', 'manual')", name="kind"),
+        CheckConstraint("kind IN ('fee', 'usage', 'recorded', 'minimum', 'manual', 'correction')", name="kind"),
         CheckConstraint("timing IN ('advance', 'arrears', 'immediate')", name="timing"),
         CheckConstraint("quantity > -1e24 AND quantity < 1e24", name="quantity"),
         CheckConstraint("amount > -1e15 AND amount < 1e15", name="amount"),
         CheckConstraint("exact > -1e15 AND exact < 1e15", name="exact"),
         CheckConstraint("period_start <= period_end", name="period"),
         CheckConstraint("num_nulls(meter_id, from_batch, to_batch, event_count, checksum) IN (0, 5)", name="evidence"),
+        CheckConstraint(
+            "num_nulls(corrects_invoice_id, corrects_position) IN (0, 2)"
+            " AND (kind = 'correction') = (corrects_invoice_id IS NOT NULL)",
+            name="corrects",
+        ),
+        CheckConstraint("abs(discount) < 1e15 AND abs(granted) < 1e15", name="reductions"),
+        Index(
+            "ix_invoice_lines_corrects", "corrects_invoice_id", "corrects_position",
+            postgresql_where=text("corrects_invoice_id IS NOT NULL"),
+        ),
     )  # fmt: skip
 
     invoice_id: Mapped[Uuid] = mapped_column(UUID, primary_key=True)
@@ -142,6 +178,11 @@ class InvoiceLine(Base):
     taxes: Mapped[list[Any]] = mapped_column(JSONB)
     revision: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     voided: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    discount: Mapped[Decimal] = mapped_column(server_default=text("0"))
+    granted: Mapped[Decimal] = mapped_column(server_default=text("0"))
+    reductions: Mapped[list[Any] | None] = mapped_column(JSONB)
+    corrects_invoice_id: Mapped[Uuid | None] = mapped_column(UUID)
+    corrects_position: Mapped[int | None] = mapped_column(Integer)
 
 
 class BillingRecord(Base):

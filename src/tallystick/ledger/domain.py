@@ -13,10 +13,10 @@ from operator import attrgetter
 
 from tallystick.kernel.money import MAX_INTEGER_DIGITS, exponent
 
-CUSTOMER_CODES = frozenset({"receivable", "customer_credit"})
+CUSTOMER_CODES = frozenset({"receivable", "customer_credit", "wallet_paid", "wallet_granted"})
 """Accounts kept per billing account and currency: they carry a version and a balance, and are locked when posted to."""
 
-ENTITY_CODES = frozenset({"revenue", "deferred"})
+ENTITY_CODES = frozenset({"revenue", "deferred", "promotions"})
 ENTITY_PREFIXES = ("tax:", "cash:")
 """Accounts kept per entity and currency (`tax:<code>`, `cash:<gateway>`): append-only, never locked."""
 

@@ -165,6 +165,11 @@ def _sum_text(invoice: InvoiceView, lines: list[LineView]) -> list[str]:
         f"{tax.name}: {tax.rate:f} % of {tax.base:,f} = {tax.amount:,f} {invoice.currency}"
         for tax in invoice.taxes
     ]
+    text += [
+        f"less {amount:,f} {invoice.currency} {what}"
+        for what, amount in (("by coupons", invoice.discount), ("by granted credit", invoice.granted))
+        if amount
+    ]
     return [*text, f"total {invoice.total:,f} {invoice.currency}"]
 
 
@@ -275,10 +280,19 @@ async def _verify_sums(
     session: ReadSession, report: Verification, invoice: InvoiceView, lines: list[LineView]
 ) -> None:
     subtotal = sum((line.amount for line in lines), ZERO)
-    if subtotal != invoice.subtotal or invoice.total != invoice.subtotal + invoice.tax:
+    reduced = sum((line.discount + line.granted for line in lines), ZERO)
+    if (
+        subtotal != invoice.subtotal
+        or invoice.total != subtotal - reduced - invoice.included_tax + invoice.tax
+    ):
         report.problems.append("the lines do not add up to the invoice")
     entity = await entities.get(session, invoice.entity_id)
     rates = [TaxRate(0, tax.code, tax.name, tax.rate) for tax in invoice.taxes]
-    result = apply([line.amount for line in lines], rates, invoice.currency, entity.tax_rounding)
+    result = apply(
+        [line.amount - line.discount - line.granted for line in lines],
+        rates,
+        invoice.currency,
+        entity.tax_rounding,
+    )
     if [(t.base, t.amount) for t in result.totals] != [(t.base, t.amount) for t in invoice.taxes]:
         report.problems.append("the taxes do not come out the same")

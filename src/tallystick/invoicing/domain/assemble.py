@@ -1,8 +1,9 @@
 """`assemble`: from what is billable to an invoice, in one pure function.
 
 The month-end run, a single invoice, a preview and a replay all go through here, so that a preview is the run and a line can be computed
-again years later from the inputs frozen on it. Order (SEMANTICS "Invoice order"): fees and usage → minimum top-up → tax. Each line is
-rounded once; the tax base is the rounded line.
+again years later from the inputs frozen on it. Order (SEMANTICS "Invoice order"): fees and usage → minimum top-up → coupons → granted
+credits → tax → customer credit → paid wallets → amount due. Each line is rounded once; the tax base is the rounded line less what was
+taken off it.
 """
 
 from collections.abc import Sequence
@@ -129,7 +130,10 @@ Item = Fee | Usage | Recorded | Commitment
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything one invoice is made of. `rounding` and `tax_rounding` are the entity's settings."""
+    """Everything one invoice is made of. `rounding` and `tax_rounding` are the entity's settings.
+
+    `credit` is the customer credit there is in the invoice's currency.
+    """
 
     account_no: int
     entity_id: int
@@ -138,6 +142,7 @@ class Inputs:
     tax_rates: tuple[TaxRate, ...]
     rounding: Rounding
     tax_rounding: str
+    credit: Decimal = ZERO
 
 
 def assemble(inputs: Inputs) -> InvoiceDraft | None:
@@ -145,6 +150,12 @@ def assemble(inputs: Inputs) -> InvoiceDraft | None:
 
     Raises `AmountTooLarge` for a line of 10^15 or more, `NegativeInvoice` for a total below zero; a run parks the account.
     """
+    lines = _lines(inputs)
+    return _document(lines, inputs) if lines else None
+
+
+def _lines(inputs: Inputs) -> list[Line]:
+    """Fees, usage, recorded usage and top-ups, each rounded once."""
     lines: list[Line] = []
     for item in inputs.items:
         if isinstance(item, Fee):
@@ -155,12 +166,24 @@ def assemble(inputs: Inputs) -> InvoiceDraft | None:
             lines.extend(_commitment(item, lines, inputs))
         elif item.quantity != item.billed_quantity:
             lines.append(_recorded(item, inputs))
-    if not lines:
-        return None
+    return lines
+
+
+def _document(lines: list[Line], inputs: Inputs) -> InvoiceDraft:
+    """What is taken off the lines, what tax is put on them, and what then settles the total."""
     subtotal = sum((line.amount for line in lines), ZERO)
-    if subtotal < 0:
-        raise NegativeInvoice
     taxed, totals, tax = _tax(lines, inputs)
+    discount, granted, included = ZERO, ZERO, ZERO
+    for line in taxed:
+        if line.reductions:
+            discount, granted = discount + line.discount, granted + line.granted
+        for share in line.taxes:
+            if share.included:
+                included += share.amount
+    total = subtotal - discount - granted - included + tax
+    if subtotal < 0 or total < 0:
+        raise NegativeInvoice
+    credit = min(inputs.credit, total)
     return InvoiceDraft(
         account_no=inputs.account_no,
         entity_id=inputs.entity_id,
@@ -171,7 +194,11 @@ def assemble(inputs: Inputs) -> InvoiceDraft | None:
         tax_totals=totals,
         subtotal=subtotal,
         tax=tax,
-        total=subtotal + tax,
+        total=total,
+        discount=discount,
+        granted=granted,
+        included_tax=included,
+        credit_applied=credit,
     )
 
 
@@ -326,12 +353,12 @@ def _line(
 def _tax(lines: list[Line], inputs: Inputs) -> tuple[tuple[Line, ...], tuple[TaxTotal, ...], Decimal]:
     if not inputs.tax_rates:
         return tuple(lines), (), ZERO
-    result = apply([line.amount for line in lines], inputs.tax_rates, inputs.currency, inputs.tax_rounding)
+    result = apply([line.remainder for line in lines], inputs.tax_rates, inputs.currency, inputs.tax_rounding)
     taxed = tuple(
         replace(
             line,
             taxes=tuple(
-                TaxShare(rate.code, rate.name, rate.rate, line.amount, amount)
+                TaxShare(rate.code, rate.name, rate.rate, line.remainder, amount)
                 for rate, amount in zip(inputs.tax_rates, shares, strict=True)
             ),
         )

@@ -1,11 +1,14 @@
 """The shapes between assembling and storing: every input of a line frozen beside its result."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
+
+ZERO = Decimal(0)
 
 
 class LineKind(StrEnum):
@@ -16,6 +19,7 @@ class LineKind(StrEnum):
     RECORDED = "recorded"  # metered without subscription, at the price its events carry
     MINIMUM = "minimum"  # top-up to a charge's or plan's minimum
     MANUAL = "manual"  # written by hand (billing records)
+    CORRECTION = "correction"  # what a line billed before should have been, less what it was
 
 
 class Status(StrEnum):
@@ -42,14 +46,25 @@ class UsageEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Reduction:
+    """What a coupon, or credit that was granted, takes off a line before tax. It has the line's sign."""
+
+    source: str  # "coupon" | "grant"
+    id: UUID  # the applied coupon, or the grant
+    code: str  # what people call it
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class TaxShare:
-    """One tax on one line: its base is the rounded line."""
+    """One tax on one line. Its base is the rounded line less its reductions, and less the tax that the price includes."""
 
     code: str
     name: str
     rate: Decimal  # percent
     base: Decimal
     amount: Decimal
+    included: bool = False  # the price held it already
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +98,23 @@ class Line:
     partial: bool = (
         False  # bills a part of a period that is still open; the period's close bills the difference
     )
+    discount: Decimal = ZERO  # by coupons
+    granted: Decimal = ZERO  # by credits that were granted
+    reductions: tuple[
+        Reduction, ...
+    ] = ()  # what `discount` and `granted` consist of, in the order they were taken
+    corrects: tuple[UUID, int] | None = None  # invoice and position of the line that a correction corrects
+    revision: int = 0  # of its slice: 0 as first billed, then one more with each correction
+
+    @property
+    def remainder(self) -> Decimal:
+        """What is left to be taxed and paid: the amount less its reductions."""
+        return self.amount - self.discount - self.granted if self.reductions else self.amount
+
+    @property
+    def earned(self) -> Decimal:
+        """What the books take as revenue: less discounts and included tax. Granted credit is contra-revenue of its own."""
+        return earned(self.amount, self.discount, self.taxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +126,15 @@ class TaxTotal:
     rate: Decimal
     base: Decimal
     amount: Decimal
+    included: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class InvoiceDraft:
-    """An invoice as `assemble` returns it: pure data, numbers not yet given."""
+    """An invoice as `assemble` returns it: pure data, numbers not yet given.
+
+    subtotal (lines) − discount − granted − included tax + tax = total; total − credit_applied − wallet_applied = what is to be paid.
+    """
 
     account_no: int
     entity_id: int
@@ -113,3 +149,21 @@ class InvoiceDraft:
     issue_date: date | None = None
     due_date: date | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    discount: Decimal = ZERO
+    granted: Decimal = ZERO
+    included_tax: Decimal = ZERO
+    credit_applied: Decimal = ZERO  # customer credit, from credit notes
+    wallet_applied: Decimal = ZERO  # paid wallets
+
+    @property
+    def amount_due(self) -> Decimal:
+        """What is to be paid once credit and wallets are taken."""
+        return self.total - self.credit_applied - self.wallet_applied
+
+
+def earned(amount: Decimal, discount: Decimal, taxes: Sequence[TaxShare]) -> Decimal:
+    """A line's revenue: its amount less discounts and the tax its price includes."""
+    for tax in taxes:
+        if tax.included:
+            amount -= tax.amount
+    return amount - discount if discount else amount

@@ -39,14 +39,14 @@ async def finalize(
     too), `Stale` where `revisions` does not hold the invoice's.
     """
     invoice = await locked(session, invoice_id, revisions)
-    status = Status.PAID if pay or invoice.total == 0 else Status.FINALIZED
+    status = Status.PAID if pay or invoice.amount_due == 0 else Status.FINALIZED
     states.require(invoice.status, status)
     lines = await queries.lines(session, invoice_id)
     entity = await entities.get(session, invoice.entity_id)
     person = await _addressee(session, invoice)
     head = _head(invoice)
     earned = posting.finalized(head, lines, invoice.taxes, now)
-    paid = posting.paid(head, invoice.total, now) if pay and invoice.total else None
+    paid = posting.paid(head, invoice.amount_due, now) if pay and invoice.amount_due else None
     await ledger.post(session, [each for each in (earned, paid) if each is not None])
     (number,) = await take(session, entity, local_date(now, zone(entity.timezone)), 1)
     due = due_date(invoice.due_date, number, entity)
@@ -102,6 +102,11 @@ async def void(
             session, posting.key(invoice_id, posting.FINALIZED), key=posting.key(invoice_id, posting.VOIDED),
             kind=posting.VOIDED, now=now,
         )  # fmt: skip
+        if invoice.credit_applied or invoice.wallet_applied:
+            await ledger.reverse(
+                session, posting.key(invoice_id, posting.SETTLED), key=posting.key(invoice_id, posting.UNSETTLED),
+                kind=posting.UNSETTLED, now=now,
+            )  # fmt: skip
         event = InvoiceVoided(str(invoice_id), (await _addressee(session, invoice)).id, now)
         await outbox.emit(session, event, request_id=actor.request_id)
     await repository.void(session, invoice_id, now)
@@ -120,7 +125,9 @@ async def locked(session: Session, invoice_id: UUID, revisions: Collection[int] 
 
 
 def _head(invoice: InvoiceView) -> posting.Head:
-    return posting.Head(invoice.id, invoice.account_no, invoice.entity_id, invoice.currency, invoice.total)
+    return posting.Head(
+        invoice.id, invoice.account_no, invoice.entity_id, invoice.currency, invoice.total, invoice.granted
+    )
 
 
 async def _addressee(session: Session, invoice: InvoiceView) -> Addressee:

@@ -51,6 +51,7 @@ class _Item:
     draft: InvoiceDraft
     status: Status
     issue_date: date | None
+    now: datetime
 
 
 async def store(
@@ -65,18 +66,20 @@ async def store(
     request_id: str = "",
     run_id: UUID | None = None,
     bill_to: Mapping[int, dict[str, Any]] | None = None,
+    moments: Sequence[datetime] | None = None,
 ) -> list[InvoiceRef]:
     """Stores drafts, hundreds at once, as `draft`, `finalized` or `paid`, in eight statements or fewer whatever their number.
 
-    A draft without lines is left out; one with lines and total 0 that is to be finalized is paid at once. `now` is business time;
-    an issue date is the entity's local date of it, or that of `issue_dates`, never before the series' last. Issued
+    A draft without lines is left out; one with lines and total 0 that is to be finalized is paid at once. `now` is business time,
+    `moments` that of each draft where they differ (accounts on a test clock); an issue date is the entity's local date of it, or that of `issue_dates`, never before the series' last. Issued
     documents keep name and address as the account has them now, or as `bill_to` (by account number) says. Raises `AlreadyBilled`
     where a slice of a price is on another invoice that is not void: the transaction is then lost, nothing of the batch is stored.
     """
     given = issue_dates or [draft.issue_date for draft in drafts]
+    times = moments or [now] * len(drafts)
     items = [
-        _Item(invoice_id, draft, _status(draft, status), day)
-        for invoice_id, draft, day in zip(ids, drafts, given, strict=True)
+        _Item(invoice_id, draft, _status(draft, status), day, moment)
+        for invoice_id, draft, day, moment in zip(ids, drafts, given, times, strict=True)
         if draft.lines
     ]
     if not items:
@@ -87,15 +90,12 @@ async def store(
     known = await entities.all(session)
     if status is not Status.DRAFT:
         people = await accounts.addressees(session, {item.draft.account_no for item in items})
-        await ledger.post(session, [entry for item in items for entry in _postings(item, now)])
-        numbers = await _take_numbers(session, items, known, now)
-    rows = [_row(item, numbers.get(item.id), known, people, bill_to or {}, run_id, now) for item in items]
+        await ledger.post(session, [entry for item in items for entry in _postings(item)])
+        numbers = await _take_numbers(session, items, known)
+    rows = [_row(item, numbers.get(item.id), known, people, bill_to or {}, run_id) for item in items]
     await repository.copy_invoices(session, rows)
     events = [
-        event
-        for item in items
-        if item.id in numbers
-        for event in _events(item, numbers[item.id][0], people, now)
+        event for item in items if item.id in numbers for event in _events(item, numbers[item.id][0], people)
     ]
     await outbox.emit_all(session, events, request_id=request_id or actor.request_id)
     await audit.record_many(session, [_change(actor, item, numbers.get(item.id)) for item in items])
@@ -106,7 +106,7 @@ async def store(
 
 
 def _status(draft: InvoiceDraft, status: Status) -> Status:
-    return Status.PAID if status is Status.FINALIZED and draft.total == 0 else status
+    return Status.PAID if status is Status.FINALIZED and draft.amount_due == 0 else status
 
 
 def _row(
@@ -116,12 +116,11 @@ def _row(
     people: Mapping[int, Addressee],
     bill_to: Mapping[int, dict[str, Any]],
     run_id: UUID | None,
-    now: datetime,
 ) -> tuple[Any, ...]:
     draft = item.draft
     person = None if number is None else bill_to.get(draft.account_no) or people[draft.account_no].bill_to
     due = due_date(draft.due_date, number, known[draft.entity_id])
-    return repository.invoice_row(item.id, draft, item.status, number, due, person, run_id, now)
+    return repository.invoice_row(item.id, draft, item.status, number, due, person, run_id, item.now)
 
 
 async def _copy_lines(session: Session, items: Sequence[_Item]) -> None:
@@ -133,22 +132,28 @@ async def _copy_lines(session: Session, items: Sequence[_Item]) -> None:
         raise
 
 
-def _postings(item: _Item, now: datetime) -> list[Posting]:
+def _postings(item: _Item) -> list[Posting]:
     draft = item.draft
-    head = posting.Head(item.id, draft.account_no, draft.entity_id, draft.currency, draft.total)
-    earned = posting.finalized(head, draft.lines, draft.tax_totals, now)
-    paid = posting.paid(head, draft.total, now) if item.status is Status.PAID and draft.total else None
-    return [each for each in (earned, paid) if each is not None]
+    head = posting.Head(
+        item.id, draft.account_no, draft.entity_id, draft.currency, draft.total, draft.granted
+    )
+    due = draft.amount_due
+    found = (
+        posting.finalized(head, draft.lines, draft.tax_totals, item.now),
+        posting.settled(head, draft.credit_applied, draft.wallet_applied, item.now),
+        posting.paid(head, due, item.now) if item.status is Status.PAID and due else None,
+    )
+    return [each for each in found if each is not None]
 
 
 async def _take_numbers(
-    session: Session, items: Sequence[_Item], known: Mapping[int, Entity], now: datetime
+    session: Session, items: Sequence[_Item], known: Mapping[int, Entity]
 ) -> dict[UUID, Numbering]:
     """Numbers in the order of the drafts, per entity and date; series are locked in order of entity and date."""
     groups: dict[tuple[int, date], list[_Item]] = {}
     for item in items:
         entity = known[item.draft.entity_id]
-        day = item.issue_date or local_date(now, zone(entity.timezone))
+        day = item.issue_date or local_date(item.now, zone(entity.timezone))
         groups.setdefault((entity.id, day), []).append(item)
     numbers: dict[UUID, Numbering] = {}
     for (entity_id, day), group in sorted(groups.items(), key=lambda each: each[0]):
@@ -177,8 +182,8 @@ def due_date(wanted: date | None, number: Numbering | None, entity: Entity) -> d
     return number[4] + timedelta(days=entity.net_terms_days)
 
 
-def _events(item: _Item, number: str, people: Mapping[int, Addressee], now: datetime) -> list[Event]:
-    draft, account_id = item.draft, people[item.draft.account_no].id
+def _events(item: _Item, number: str, people: Mapping[int, Addressee]) -> list[Event]:
+    draft, now, account_id = item.draft, item.now, people[item.draft.account_no].id
     events: list[Event] = [
         InvoiceFinalized(str(item.id), account_id, number, draft.total, draft.currency, now)
     ]
