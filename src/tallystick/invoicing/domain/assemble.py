@@ -6,8 +6,8 @@ credits → tax → customer credit → paid wallets → amount due. Each line i
 taken off it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -18,6 +18,7 @@ from tallystick.invoicing.domain.draft import InvoiceDraft, Line, LineKind, TaxS
 from tallystick.kernel.errors import Refusal
 from tallystick.kernel.money import Rounding
 from tallystick.rating.domain.lines import LineAmount, round_line, round_lines
+from tallystick.rating.domain.metered import Metered
 from tallystick.rating.domain.models import FULL, Share
 from tallystick.rating.domain.pricing import Exact, Price, amount_of
 from tallystick.taxes.domain import TaxRate, apply
@@ -60,6 +61,8 @@ class Usage:
 
     `quantity` counts from `counted_from` (the period's start, or the subscription's in it) to `end`; `start` is where the last bill of this period
     ended. `billed` and `billed_quantity` are what those bills charged. `terms` is what `price` was compiled from, frozen on the line.
+    `metered` is what is rated where a bare `quantity` is not all, or not exact; `facts` are frozen beside the terms so that it can be
+    rated again. `group` ends the price key of a line that prices one of the charge's groups.
     """
 
     subscription_id: UUID
@@ -80,6 +83,9 @@ class Usage:
     billed: Decimal = ZERO
     billed_quantity: Decimal = ZERO
     partial: bool = False
+    metered: Metered | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +229,7 @@ def _fee(item: Fee, inputs: Inputs) -> Line:
 
 def _usage(item: Usage, inputs: Inputs) -> list[Line]:
     """The charge's line and, where a minimum is missed at the period's close, its top-up line."""
-    exact = amount_of(item.price, item.quantity, item.share)
+    exact = amount_of(item.price, item.quantity if item.metered is None else item.metered, item.share)
     if item.partial:
         exact = Exact(exact.amount, Fraction(0))
     if item.billed:
@@ -238,8 +244,9 @@ def _usage(item: Usage, inputs: Inputs) -> list[Line]:
     frozen = {
         **item.terms, "fee_share": _ratio(item.share.fee), "limit_share": _ratio(item.share.limits), "aligned": item.aligned,
         "counted_from": item.counted_from, "total_quantity": item.quantity, "billed": item.billed, "billed_quantity": item.billed_quantity, "rounding": mode,
+        **item.facts,
     }  # fmt: skip
-    key = f"charge:{item.charge_id}"
+    key = f"charge:{item.charge_id}{item.group}"
     rule = f"{item.price.model}/{item.price.version}"
     lines = [
         _line(
@@ -250,7 +257,7 @@ def _usage(item: Usage, inputs: Inputs) -> list[Line]:
     if top_up is not None:
         lines.append(
             _line(
-                item, top_up, LineKind.MINIMUM, f"minimum:{item.charge_id}", rule, Decimal(1), "", frozen,
+                item, top_up, LineKind.MINIMUM, f"minimum:{item.charge_id}{item.group}", rule, Decimal(1), "", frozen,
                 charge_id=item.charge_id, description=f"{item.description}: top-up to the minimum",
             )
         )  # fmt: skip
