@@ -1,6 +1,6 @@
 """What every charge model is: a frozen price that turns usage into an exact amount, and into the steps that lead to it."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Protocol
@@ -36,7 +36,7 @@ class UnitModel(Protocol):
         ...
 
 
-class EventModel(ABC):
+class EventModel:
     """A model that looks at events. It deals with quantities below zero itself. The subtotals of `steps` add up to `amount`.
 
     `scale` is what a unit conversion multiplies units by; a model that allows none is given 1. It is an argument, and not done to the
