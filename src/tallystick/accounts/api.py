@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from tallystick.accounts import queries, service
 from tallystick.accounts.domain import AccountView, Clock, NewAccount
-from tallystick.accounts.schemas import AccountIn, AccountPut, ClockIn, RegisterIn, Uuid
+from tallystick.accounts.schemas import AccountIn, AccountPut, ClockIn, RegisterIn
 from tallystick.accounts.service import Registration
 from tallystick.identity import edge
 from tallystick.identity.schemas import GrantOut
@@ -117,14 +117,6 @@ async def list_clocks(
 ) -> Response:  # fmt: skip
     """With their present and, while they are being advanced, their target."""
     return listing(request, await queries.clocks(session, limit=limit, cursor=cursor))
-
-
-@clocks.get("/{clock_id}", summary="A test clock", response_model=Envelope[Clock], responses=responses(404))
-async def get_clock(
-    request: Request, clock_id: Uuid, session: Reading, actor: Actor = allow("clocks:read")
-) -> Response:
-    """Its present; `status` is `ready`, `advancing` or `failed`."""
-    return ok(request, await queries.clock(session, clock_id))
 
 
 @registration.post(

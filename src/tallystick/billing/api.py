@@ -267,8 +267,24 @@ async def advance_clock(
     """200 with status `ready` where the way is short, 202 with `advancing` where it goes on in the background."""
     async with database(request).write() as session:
         await clocks.request_advance(session, actor, clock_id, body.to)
-    clock = await clocks.walk(database(request), clock_id, new_uuid, until=monotonic() + INLINE_SECONDS)
-    return ok(request, clock_view(clock), "Test clock", status=200 if clock.status == "ready" else 202)
+    await clocks.walk(database(request), clock_id, new_uuid, until=monotonic() + INLINE_SECONDS)
+    async with database(request).read() as session:
+        clock, progress = await clocks.show(session, clock_id)
+    status = 200 if clock.status == "ready" else 202
+    return ok(request, clock_view(clock, progress), "Test clock", status=status)
+
+
+@part.get(
+    "/test-clocks/{clock_id}",
+    summary="A test clock, how far it is, and whom it could not bill",
+    response_model=Envelope[ClockOut],
+    responses=responses(404),
+)
+async def get_clock(
+    request: Request, clock_id: UUID, session: Reading, actor: Actor = allow("clocks:read")
+) -> Response:
+    """Its present; `status` is `ready`, `advancing` or `failed`. A parked account is billed again by a run that names it."""
+    return ok(request, clock_view(*await clocks.show(session, clock_id)), "Test clock")
 
 
 @part.post(

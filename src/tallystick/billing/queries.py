@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from tallystick.billing.domain.runs import Parked, Run
+from tallystick.billing.domain.runs import ClockProgress, Parked, Run
 from tallystick.kernel.pagination import Page, decode_uuid_cursor, encode_cursor
 from tallystick.platform.db import ReadSession, Record
 
@@ -75,3 +75,25 @@ async def due_count(session: ReadSession, as_of: datetime, account_no: int | Non
             as_of, account_no,
         )
     )  # fmt: skip
+
+
+async def clock_progress(session: ReadSession, clock_id: UUID, target: datetime | None) -> ClockProgress:
+    """How many accounts a test clock has, how many owe a bill before its target, and which are parked (ix_accounts_test_clock_id)."""
+    counts = await session.fetchrow(
+        """
+        SELECT count(*) AS accounts, count(p.account_no) AS parked,
+               count(*) FILTER (WHERE a.next_billing_at <= $2 AND p.account_no IS NULL) AS due
+        FROM accounts a LEFT JOIN billing_parked p ON p.account_no = a.no WHERE a.test_clock_id = $1 AND a.status = 'open'
+        """,
+        clock_id, target,
+    )  # fmt: skip
+    assert counts is not None, "a count is always one row"
+    parked = await session.fetch(
+        """
+        SELECT a.id, p.code, p.reason FROM billing_parked p JOIN accounts a ON a.no = p.account_no
+        WHERE a.test_clock_id = $1 AND a.status = 'open' ORDER BY a.no LIMIT 100
+        """,
+        clock_id,
+    ) if counts["parked"] else []  # fmt: skip
+    named = tuple(Parked(each["id"], each["code"], each["reason"]) for each in parked)
+    return ClockProgress(counts["accounts"], counts["due"], counts["parked"], named)

@@ -125,28 +125,20 @@ async def unpark(session: Session, account_no: int) -> None:
     await session.execute("DELETE FROM billing_parked WHERE account_no = $1", account_no)
 
 
-async def next_stop(session: Session, nos: Sequence[int], until: datetime) -> datetime | None:
-    """The earliest due instant of these accounts, no later than `until`; parked ones wait for someone."""
-    stop: datetime | None = await session.fetchval(
-        """
-        SELECT min(a.next_billing_at) FROM accounts a
-        WHERE a.no = ANY($1::bigint[]) AND a.next_billing_at <= $2
-          AND NOT EXISTS (SELECT FROM billing_parked p WHERE p.account_no = a.no)
-        """,
-        list(nos), until,
-    )  # fmt: skip
-    return stop
+async def claim_on_clock(
+    session: Session, clock_id: UUID, until: datetime, limit: int
+) -> list[tuple[int, datetime]]:
+    """Locks the next accounts of a test clock that are due, with their due instants, the earliest first; parked ones wait for someone.
 
-
-async def lock_due_accounts(session: Session, nos: Sequence[int], as_of: datetime) -> list[int]:
-    """Locks those of the accounts that are due, in order of number."""
+    Waits for whoever holds one of them: what is due first happens first.
+    """
     rows = await session.fetch(
         """
-        SELECT a.no FROM accounts a
-        WHERE a.no = ANY($1::bigint[]) AND a.next_billing_at <= $2
+        SELECT a.no, a.next_billing_at FROM accounts a
+        WHERE a.test_clock_id = $1 AND a.status = 'open' AND a.next_billing_at <= $2
           AND NOT EXISTS (SELECT FROM billing_parked p WHERE p.account_no = a.no)
-        ORDER BY a.no FOR UPDATE OF a
+        ORDER BY a.next_billing_at, a.no LIMIT $3 FOR UPDATE OF a
         """,
-        list(nos), as_of,
+        clock_id, until, limit,
     )  # fmt: skip
-    return [row["no"] for row in rows]
+    return [(row["no"], row["next_billing_at"]) for row in rows]

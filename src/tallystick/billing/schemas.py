@@ -123,12 +123,21 @@ class UsageOut(Shown):
 
 
 class ClockOut(Shown):
+    """`accounts_due` of its `accounts` still owe a bill before `target`; `parked_accounts` could not be billed and stand aside."""
+
     id: str
+    entity_id: int
     name: str
     frozen_time: datetime
     status: Literal["ready", "advancing", "failed"]
     target: datetime | None
     error: str | None
+    created_at: datetime
+    updated_at: datetime
+    accounts: int
+    accounts_due: int
+    parked: int
+    parked_accounts: list[dict[str, str]]
 
 
 class EventOut(Shown):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tallystick.accounts.domain import Clock
-from tallystick.billing.domain.runs import Run
+from tallystick.billing.domain.runs import ClockProgress, Run
 from tallystick.invoicing.domain.draft import InvoiceDraft, Line
 from tallystick.kernel.proration import PreviewPeriod
 
@@ -36,11 +36,13 @@ def draft_view(draft: InvoiceDraft) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def clock_view(clock: Clock) -> dict[str, Any]:
-    """A test clock on its way."""
+def clock_view(clock: Clock, progress: ClockProgress) -> dict[str, Any]:
+    """A test clock: where it stands, what is left of its way, and whom it could not bill."""
     return {
-        "id": clock.id, "name": clock.name, "frozen_time": clock.frozen_time, "status": clock.status, "target": clock.target,
-        "error": clock.error,
+        "id": clock.id, "entity_id": clock.entity_id, "name": clock.name, "frozen_time": clock.frozen_time,
+        "status": clock.status, "target": clock.target, "error": clock.error, "created_at": clock.created_at,
+        "updated_at": clock.updated_at, "accounts": progress.accounts, "accounts_due": progress.accounts_due,
+        "parked": progress.parked, "parked_accounts": progress.parked_accounts,
     }  # fmt: skip
 
 

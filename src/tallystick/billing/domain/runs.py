@@ -41,3 +41,13 @@ class Run:
     started_at: datetime | None
     finished_at: datetime | None
     parked_accounts: tuple[Parked, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClockProgress:
+    """Accounts on a test clock: all, those with a bill due until the target, those that stand aside (100 of them named)."""
+
+    accounts: int
+    accounts_due: int
+    parked: int
+    parked_accounts: tuple[Parked, ...] = ()

@@ -1,7 +1,12 @@
-"""Advancing a test clock: every bill between then and its target is made in order, at the clock's time."""
+"""Advancing a test clock: every bill between then and its target is made in order, at the clock's time.
+
+A clock walks in pages: the accounts that are due next, hundreds at once, each bill dated when it fell due. A page bills what its accounts owe
+up to the last of these instants and moves the clock there, in one transaction; so a walk that is killed has billed whole pages, and whoever takes it
+up goes on from the clock's present. What happens to one account happens in order of time, always.
+"""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
@@ -9,20 +14,29 @@ from tallystick.accounts import queries as accounts
 from tallystick.accounts import repository as account_rows
 from tallystick.accounts.domain import Clock, ClockBusy
 from tallystick.audit import service as audit
-from tallystick.billing import repository
+from tallystick.billing import queries, repository
+from tallystick.billing.domain.runs import ClockProgress
 from tallystick.billing.service.book import Shelf
 from tallystick.billing.service.renewal import Order, bill_page
+from tallystick.billing.service.runs import PAGE, patient_collector
 from tallystick.kernel.actor import Actor, system_actor
 from tallystick.kernel.errors import Invalid, NotFound
 from tallystick.metering import service as metering
-from tallystick.platform.db import Database, Session
+from tallystick.platform.db import Database, ReadSession, Session
 
 TURN_SECONDS = 2.0
 """How long the background moves one clock before it looks at the others."""
 
+FURTHEST = timedelta(days=5 * 366)
+"""A longer way is a slip of the pen: it would bill every account hundreds of times. Who means it goes in several advances."""
+
+PATIENCE = 2.0
+"""Seconds a walk waits, at its first page, for events that are being written; later pages take what is there."""
+
 
 async def request_advance(session: Session, actor: Actor, clock_id: UUID, to: datetime) -> Clock:
-    """Sends a clock on its way; `step` walks it there. A clock never goes back. Raises `ClockBusy` while one is under way."""
+    """Sends a clock on its way; `step` walks it there. Raises `ClockBusy` while one is under way, `Invalid` for a `to` that
+    does not lie ahead or lies further than `FURTHEST`."""
     clock = await account_rows.lock_clock(session, clock_id)
     if clock is None:
         raise NotFound
@@ -30,6 +44,10 @@ async def request_advance(session: Session, actor: Actor, clock_id: UUID, to: da
         raise ClockBusy
     if to <= clock.frozen_time:
         raise Invalid.field("to", "must lie after the clock's frozen_time; a test clock never goes back")
+    if to > clock.frozen_time + FURTHEST:
+        raise Invalid.field(
+            "to", "must lie within five years of the clock's frozen_time; advance in several steps"
+        )
     await audit.record(
         session,
         actor,
@@ -44,30 +62,37 @@ async def request_advance(session: Session, actor: Actor, clock_id: UUID, to: da
     )
 
 
-async def step(database: Database, clock_id: UUID, new_id: Callable[[], UUID]) -> Clock:
-    """One stop of a clock that is advancing: the next instant something is due, or its target. Commits; safe to repeat.
+async def step(
+    database: Database,
+    clock_id: UUID,
+    new_id: Callable[[], UUID],
+    *,
+    shelf: Shelf | None = None,
+    patience: float = PATIENCE,
+    page: int = PAGE,
+) -> Clock:
+    """One page of a clock that is advancing, or its arrival. Commits; safe to repeat, and by several at once.
 
-    A stop that fails leaves the clock `failed` with the reason, at the last instant that worked.
+    A page that fails leaves the clock `failed` with the reason, where the page before brought it.
     """
-    to_batch = await metering.seal(database, patience=2.0)
+    to_batch = await metering.seal(database, patience=patience)
 
     async def work(session: Session) -> Clock:
         clock = await account_rows.lock_clock(session, clock_id)
         assert clock is not None, "clocks are never deleted"
         if clock.status != "advancing" or clock.target is None:
             return clock
-        nos = await accounts.accounts_on(session, clock_id)
-        stop = await repository.next_stop(session, nos, clock.target)
-        if stop is None:
+        due = await repository.claim_on_clock(session, clock_id, clock.target, page)
+        if not due:
             return await account_rows.set_clock(session, clock_id, frozen_time=clock.target)
-        at = max(stop, clock.frozen_time)
-        due = await repository.lock_due_accounts(session, nos, at)
-        order = Order(at, at, to_batch, system_actor("test-clock"), new_id)
-        outcome = await bill_page(session, due, order, Shelf())
+        until = max(clock.frozen_time, *(at for _, at in due))
+        actor = system_actor("test-clock")
+        order = Order(until, clock.frozen_time, to_batch, actor, new_id, at_due=True)
+        outcome = await bill_page(session, [no for no, _ in due], order, shelf or Shelf())
         rows = [(each.account_no, None, each.code, each.reason) for each in outcome.failures]
         await repository.park(session, rows)
         return await account_rows.set_clock(
-            session, clock_id, frozen_time=at, status="advancing", target=clock.target
+            session, clock_id, frozen_time=until, status="advancing", target=clock.target
         )
 
     try:
@@ -93,13 +118,23 @@ async def _fail(database: Database, clock_id: UUID, reason: str) -> None:
 
 
 async def walk(
-    database: Database, clock_id: UUID, new_id: Callable[[], UUID], *, until: float | None = None
+    database: Database,
+    clock_id: UUID,
+    new_id: Callable[[], UUID],
+    *,
+    until: float | None = None,
+    progress: Callable[[Clock], None] | None = None,
 ) -> Clock:
-    """Steps until the clock has arrived, or `time.monotonic()` has passed `until`."""
-    while True:
-        clock = await step(database, clock_id, new_id)
-        if clock.status != "advancing" or (until is not None and monotonic() > until):
-            return clock
+    """Steps until the clock has arrived, or `time.monotonic()` has passed `until`; `progress` is called after each."""
+    shelf, patience = Shelf(), PATIENCE
+    with patient_collector():
+        while True:
+            clock = await step(database, clock_id, new_id, shelf=shelf, patience=patience)
+            if progress is not None:
+                progress(clock)
+            if clock.status != "advancing" or (until is not None and monotonic() > until):
+                return clock
+            patience = 0.0
 
 
 async def walk_one(database: Database, new_id: Callable[[], UUID]) -> bool:
@@ -110,3 +145,9 @@ async def walk_one(database: Database, new_id: Callable[[], UUID]) -> bool:
         return False
     await walk(database, clock_id, new_id, until=monotonic() + TURN_SECONDS)
     return True
+
+
+async def show(session: ReadSession, clock_id: UUID) -> tuple[Clock, ClockProgress]:
+    """The clock, how much is still due until its target, and which accounts stand aside. Raises `NotFound`."""
+    clock = await accounts.clock(session, clock_id)
+    return clock, await queries.clock_progress(session, clock_id, clock.target)

@@ -38,7 +38,10 @@ MAX_EMPTY = 24
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to bill and as whom. `as_of` is business time: bills due then are made. `now` dates the documents."""
+    """What to bill and as whom. `as_of` is business time: bills due then are made.
+
+    `now` dates the documents. With `at_due`, as on a test clock, each is dated when it fell due, never before `now`.
+    """
 
     as_of: datetime
     now: datetime
@@ -46,6 +49,11 @@ class Order:
     actor: Actor
     new_id: Callable[[], UUID]
     run_id: UUID | None = None
+    at_due: bool = False
+
+    def moment(self, bill: Bill) -> datetime:
+        """The business time at which the bill is made."""
+        return max(bill.instant, self.now) if self.at_due else self.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +91,14 @@ async def bill_accounts(session: Session, account_nos: Sequence[int], order: Ord
             bill for no in remaining if (bill := due_bill(book, book.accounts[no], order.as_of)) is not None
         ]
         await settle(session, book, set(remaining) - {bill.account.no for bill in bills})
+        bills.sort(key=order.moment)
         await fill(session, book, bills, order.to_batch)
         done, failures = draft(bills)
         outcome.failures.extend(failures)
         drafts = [each for _, own in done for each in own]
         if drafts:
-            outcome.invoices.extend(await store(session, drafts, order))
+            moments = [order.moment(bill) for bill, own in done for _ in own]
+            outcome.invoices.extend(await store(session, drafts, order, moments))
         following = await advance(session, book, [bill for bill, _ in done])
         remaining = [no for no, due in following if due is not None and due <= order.as_of]
     return outcome
@@ -171,8 +181,10 @@ def moved_on(book: Book, bill: Bill) -> Book:
     return replace(book, accounts={account.no: account}, subscriptions={account.no: owned})
 
 
-async def store(session: Session, drafts: list[InvoiceDraft], order: Order) -> list[InvoiceRef]:
-    """Finalizes the invoices: numbered, posted, announced."""
+async def store(
+    session: Session, drafts: list[InvoiceDraft], order: Order, moments: Sequence[datetime] | None = None
+) -> list[InvoiceRef]:
+    """Finalizes the invoices: numbered, posted, announced; each at its moment, all at the order's `now` where none are given."""
     return await invoicing.store(
         session,
         drafts,
@@ -181,6 +193,7 @@ async def store(session: Session, drafts: list[InvoiceDraft], order: Order) -> l
         ids=[order.new_id() for _ in drafts],
         actor=order.actor,
         run_id=order.run_id,
+        moments=moments,
     )
 
 

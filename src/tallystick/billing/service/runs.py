@@ -123,7 +123,7 @@ async def execute(
                 session, run.id, await queries.due_count(session, run.as_of, run.account_no)
             )
         work = _Work(database, run, Shelf(), to_batch, now, new_id, progress or _silent, page)
-        with _patient_collector():
+        with patient_collector():
             await asyncio.gather(*(_pages(work) for _ in range(1 if run.account_no else LANES)))
         async with database.write() as session:
             await repository.finish_run(session, run.id, None)
@@ -150,7 +150,7 @@ class _Work:
 
 
 @contextmanager
-def _patient_collector() -> Iterator[None]:
+def patient_collector() -> Iterator[None]:
     """Lets the cycle collector look less often while a run makes many short-lived values and no cycles: a fifth of the time else."""
     before = gc.get_threshold()
     gc.set_threshold(200_000, 20, 50)

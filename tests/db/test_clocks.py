@@ -1,0 +1,129 @@
+"""Test clocks: pages in order of due instants, each bill at its own time, taken up again after any page, parked accounts named."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tallystick.accounts import repository as account_rows
+from tallystick.accounts.domain import Account, Clock, NewAccount
+from tallystick.accounts.service import open_account
+from tallystick.billing.service import clocks
+from tallystick.catalog.domain import PlanView, Terms
+from tallystick.catalog.service import make_plan
+from tallystick.invoicing import queries as invoices
+from tallystick.kernel.errors import Invalid
+from tallystick.platform.db import Database
+from tallystick.platform.edge import new_id, new_uuid
+from tallystick.subscriptions import service as subscriptions
+from tests.db.test_billing_recorded import ACTOR, at, healthy
+
+START = at("2026-01-01")
+
+
+async def offer(database: Database, code: str, price: str, **terms: Any) -> PlanView:
+    async with database.write() as session:
+        asked = Terms(price=Decimal(price), currency="USD", **terms)
+        return await make_plan(
+            session, ACTOR, code=code, name=code, is_public=True, is_active=True, terms=asked
+        )
+
+
+async def make_clock(database: Database) -> Clock:
+    async with database.write() as session:
+        return await account_rows.insert_clock(session, new_uuid(), 2, "clock", START)
+
+
+async def join(
+    database: Database, clock: Clock, plan: PlanView, begins: datetime, quantity: str = "1"
+) -> Account:
+    """An account on the clock whose subscription begins at `begins`."""
+    async with database.write() as session:
+        new = NewAccount(id=new_id("acc"), name="Ada", test_clock_id=clock.id)
+        who = await open_account(session, ACTOR, new, now=START)
+        wanted = subscriptions.Start(new_uuid(), plan.id, begins, Decimal(quantity))
+        await subscriptions.start(session, ACTOR, who, wanted, now=START)
+        return who
+
+
+async def send(database: Database, clock: Clock, to: str) -> None:
+    async with database.write() as session:
+        await clocks.request_advance(session, ACTOR, clock.id, at(to))
+
+
+async def documents(database: Database) -> list[tuple[int, datetime | None, datetime, str]]:
+    """(account, finalized, due period's start, number) of all invoices, oldest first."""
+    async with database.snapshot() as session:
+        found = (await invoices.invoices(session, limit=200)).rows
+    return [
+        (each.account_no, each.finalized_at, each.period_start, each.number or "") for each in reversed(found)
+    ]
+
+
+async def test_every_bill_is_made_when_it_falls_due_whatever_the_page(database: Database) -> None:
+    clock, plan = await make_clock(database), await offer(database, "weekly", "7.00", billing_cycle="weekly")
+    begins = [START + timedelta(hours=5 * n, microseconds=n) for n in range(9)]
+    people = [await join(database, clock, plan, each) for each in begins]
+    await send(database, clock, "2026-02-01")
+    seen = []
+    while (now := await clocks.step(database, clock.id, new_uuid, page=4)).status == "advancing":
+        seen.append(now.frozen_time)
+    assert (now.status, now.frozen_time) == ("ready", at("2026-02-01"))
+    assert seen == sorted(seen)
+    made = await documents(database)
+    assert len(made) == sum(5 if each <= at("2026-01-04") else 4 for each in begins)
+    assert all(finalized == start for _, finalized, start, _ in made)
+    for who in people:
+        own = [start for no, _, start, _ in made if no == who.no]
+        assert own == sorted(own)
+    await healthy(database)
+
+
+async def test_an_advance_that_was_killed_is_taken_up_where_its_last_page_ended(database: Database) -> None:
+    clock, plan = await make_clock(database), await offer(database, "monthly", "10.00")
+    for n in range(5):
+        await join(database, clock, plan, START + timedelta(days=n))
+    await send(database, clock, "2026-04-01")
+    for _ in range(3):
+        await clocks.step(database, clock.id, new_uuid, page=2)
+    before = await documents(database)
+    async with database.read() as session:
+        shown, progress = await clocks.show(session, clock.id)
+    assert shown.status == "advancing"
+    assert START < shown.frozen_time < at("2026-04-01")
+    assert (progress.accounts, progress.accounts_due) == (5, 5)
+    assert await clocks.walk_one(database, new_uuid)
+    assert not await clocks.walk_one(database, new_uuid)
+    after = await documents(database)
+    assert after[: len(before)] == before
+    assert len(after) == 16  # three each, and the fourth of the first, due at the very target
+    assert len({number for *_, number in after}) == 16
+    await healthy(database)
+
+
+async def test_an_account_that_cannot_be_billed_is_named_and_stops_nobody(database: Database) -> None:
+    clock = await make_clock(database)
+    plan = await offer(database, "monthly", "900000000000000.00")
+    good = await join(database, clock, plan, START)
+    bad = await join(database, clock, plan, START, quantity="2")
+    await send(database, clock, "2026-03-15")
+    arrived = await clocks.walk(database, clock.id, new_uuid)
+    assert arrived.status == "ready"
+    async with database.read() as session:
+        _, progress = await clocks.show(session, clock.id)
+    assert (progress.accounts, progress.accounts_due, progress.parked) == (2, 0, 1)
+    ((account_id, code, reason),) = [(p.account_id, p.code, p.reason) for p in progress.parked_accounts]
+    assert (account_id, code) == (bad.id, "amount_too_large")
+    assert reason
+    assert [no for no, *_ in await documents(database)] == [good.no] * 3
+
+
+@pytest.mark.parametrize("to", ["2026-01-01", "2031-02-01", "9000-01-01"])
+async def test_where_a_clock_cannot_go(database: Database, to: str) -> None:
+    clock = await make_clock(database)
+    with pytest.raises(Invalid) as refused:
+        await send(database, clock, to)
+    assert "to" in refused.value.details
+    async with database.read() as session:
+        assert (await clocks.show(session, clock.id))[0].status == "ready"
