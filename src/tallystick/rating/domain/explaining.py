@@ -1,14 +1,11 @@
-"""Steps as sentences that someone checks by hand: each carries its own arithmetic, in full digits.
-
-A number that does not end (10/31 of a fee) is shown to 12 decimals and an ellipsis, beside the fraction it comes from.
-"""
+"""Steps as sentences that someone checks by hand: each carries its own arithmetic, in full digits."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-from tallystick.kernel.money import Rounding, exponent, round_fraction
+from tallystick.kernel.money import Rounding, exponent
+from tallystick.rating.domain.event_sentences import event_sentence
 from tallystick.rating.domain.lines import LineAmount
 from tallystick.rating.domain.pricing import Rated
 from tallystick.rating.domain.steps import (
@@ -18,6 +15,8 @@ from tallystick.rating.domain.steps import (
     NegativeUsage,
     Packages,
     PercentOff,
+    RateSlice,
+    StairTier,
     Step,
     TierSlice,
     ToppedUp,
@@ -25,41 +24,14 @@ from tallystick.rating.domain.steps import (
     UnitsOff,
     WholeTier,
 )
+from tallystick.rating.domain.writing import Writer, number, part
 
-_LONGEST: Final = 18
-_SHOWN: Final = 12
 _MODES: Final = {
     Rounding.HALF_AWAY: "half away from zero",
     Rounding.HALF_EVEN: "half to even",
     Rounding.UP: "up, away from zero",
     Rounding.DOWN: "down, towards zero",
 }
-
-
-class Writer:
-    """How numbers are written: amounts with at least the currency's decimals, units with their name."""
-
-    def __init__(self, currency: str, unit: str = "units") -> None:
-        self.places, self.unit = exponent(currency), unit
-
-    def money(self, value: Fraction | Decimal) -> str:
-        """An amount in full, `1,234.50`."""
-        return number(Fraction(value), self.places)
-
-    def units(self, value: Fraction) -> str:
-        """A quantity with its unit, `1,500 GB`; one of the unnamed units is `1 unit`."""
-        return f"{number(value)} {'unit' if self.unit == 'units' and value == 1 else self.unit}"
-
-
-def number(value: Fraction, least: int = 0) -> str:
-    """`value` in full with at least `least` decimals and commas between thousands; endless digits end in an ellipsis."""
-    ends = 10**_LONGEST % value.denominator == 0
-    digits = round_fraction(value, _LONGEST if ends else _SHOWN, Rounding.DOWN)
-    whole, _, decimals = f"{abs(digits):,f}".partition(".")
-    if ends:
-        decimals = decimals.rstrip("0").ljust(least, "0")
-    sign = "−" if value < 0 else ""
-    return sign + whole + (f".{decimals}" if decimals else "") + ("" if ends else "…")
 
 
 def describe(steps: Sequence[Step], currency: str, unit: str = "units") -> list[str]:
@@ -118,10 +90,6 @@ def _signed(amount: Fraction, writer: Writer, *, first: bool) -> str:
     return f"{'−' if amount < 0 else '+'} {writer.money(abs(amount))}"
 
 
-def _part(value: str, prorated: Fraction) -> str:
-    return value if prorated == 1 else f"{value} × {prorated} of the period"
-
-
 def _sentence(step: Step, w: Writer) -> str:
     match step:
         case NegativeUsage(units=units):
@@ -131,17 +99,23 @@ def _sentence(step: Step, w: Writer) -> str:
         case UnitsOff():
             return _units_off(step, w)
         case FlatFee(amount=amount, prorated=prorated):
-            fee = _part(f"fixed amount {w.money(amount)}", prorated)
+            fee = part(f"fixed amount {w.money(amount)}", prorated)
             return fee if prorated == 1 else f"{fee} = {w.money(step.subtotal)}"
         case UnitsAtPrice(units=units, unit_amount=price):
             return f"{w.units(units)} at {w.money(price)} = {w.money(step.subtotal)}"
         case TierSlice() | WholeTier():
             return _tier(step, w)
+        case StairTier():
+            return _stair(step, w)
+        case RateSlice():
+            return _slice(step, w)
         case Packages():
             return _packages(step, w)
         case PercentOff(percent=percent, before=before):
             return f"discount of {number(percent)} % on {w.money(before)} = {w.money(step.subtotal)}"
-    return _limit(step, w)
+        case Capped() | ToppedUp():
+            return _limit(step, w)
+    return event_sentence(step, w)
 
 
 def _conversion(step: Conversion, w: Writer) -> str:
@@ -153,7 +127,7 @@ def _conversion(step: Conversion, w: Writer) -> str:
 
 
 def _units_off(step: UnitsOff, w: Writer) -> str:
-    included = _part(w.units(step.included), step.prorated)
+    included = part(w.units(step.included), step.prorated)
     if not step.result:
         return f"{w.units(step.units)}, all within {included} included: nothing left to price"
     return f"{w.units(step.units)} less {included} included = {w.units(step.result)} to price"
@@ -172,20 +146,38 @@ def _tier(step: TierSlice | WholeTier, w: Writer) -> str:
     return f"{_span(step, w)}: {flat}"
 
 
-def _span(step: TierSlice | WholeTier, w: Writer) -> str:
+def _stair(step: StairTier, w: Writer) -> str:
+    fee = f"flat amount {w.money(step.flat_amount)}"
+    if not step.units:
+        return f"no usage: {fee} of the first tier is due" if step.flat_amount else "no usage: nothing is due"
+    return f"{_span(step, w)}: {fee}"
+
+
+def _slice(step: RateSlice, w: Writer) -> str:
+    flat = f"flat fee {w.money(step.flat_amount)}"
+    if not step.units:
+        return (
+            f"no usage: {flat} of the first tier is due" if step.flat_amount else "no usage: nothing is due"
+        )
+    of = f"{w.percent(step.rate)} of {_span(step, w)}"
+    return f"{of}{f' + {flat}' if step.flat_amount else ''} = {w.money(step.subtotal)}"
+
+
+def _span(step: TierSlice | WholeTier | StairTier | RateSlice, w: Writer) -> str:
     """Which units these are: `first 1,000 units`, `next 500 units (above 1,000)`, `all 1,500 units (tier above 1,000)`."""
     upper = "" if step.upper is None else f" up to {number(step.upper)}"
     lower = f"above {number(step.lower)}" if step.lower else ""
-    if isinstance(step, WholeTier):
+    units = w.volume(step.units) if isinstance(step, RateSlice) else w.units(step.units)
+    if isinstance(step, WholeTier | StairTier):
         tier = f"{lower}{upper}".strip()
-        return f"all {w.units(step.units)}" + (f" (tier {tier})" if tier else "")
+        return f"all {units}" + (f" (tier {tier})" if tier else "")
     if not step.lower:
-        return f"{'all' if step.upper is None else 'first'} {w.units(step.units)}"
-    return f"next {w.units(step.units)} ({lower}{upper})"
+        return f"{'all' if step.upper is None else 'first'} {units}"
+    return f"next {units} ({lower}{upper})"
 
 
 def _packages(step: Packages, w: Writer) -> str:
-    included = _part(f"{number(step.free_units)} free", step.prorated)
+    included = part(f"{number(step.free_units)} free", step.prorated)
     if not step.packages:
         return (
             f"{w.units(step.units)}"
@@ -202,8 +194,7 @@ def _packages(step: Packages, w: Writer) -> str:
     return f"{free}{w.units(step.billable)} in {count}{started} {price}"
 
 
-def _limit(step: Step, w: Writer) -> str:
-    assert isinstance(step, Capped | ToppedUp)
+def _limit(step: Capped | ToppedUp, w: Writer) -> str:
     if isinstance(step, Capped):
         most = _limit_of(f"maximum {w.money(step.maximum)}", step.maximum, step.prorated, w)
         return f"{w.money(step.before)} is over the {most}: {w.money(step.subtotal)}"
@@ -212,4 +203,4 @@ def _limit(step: Step, w: Writer) -> str:
 
 
 def _limit_of(name: str, amount: Fraction, prorated: Fraction, w: Writer) -> str:
-    return name if prorated == 1 else f"{_part(name, prorated)} = {w.money(amount * prorated)}"
+    return name if prorated == 1 else f"{part(name, prorated)} = {w.money(amount * prorated)}"

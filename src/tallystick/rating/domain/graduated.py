@@ -31,11 +31,15 @@ class Graduated:
         return self.below[index] + (units - tier.lower) * tier.unit_amount
 
     def steps(self, units: Fraction, share: Share) -> tuple[Step, ...]:
+        return self.slices(units)
+
+    def slices(self, units: Fraction) -> tuple[TierSlice, ...]:
+        """What lies in each tier that is entered; at zero, the first tier and its fee."""
         if units == 0:
-            return self._zero_steps()
+            return self._zero_slices()
         return tuple(_slice(tier, units) for tier in self.tiers if tier.lower < units)
 
-    def _zero_steps(self) -> tuple[Step, ...]:
+    def _zero_slices(self) -> tuple[TierSlice, ...]:
         first = self.tiers[0]
         return (
             TierSlice(
@@ -63,7 +67,12 @@ def _slice(tier: Tier, units: Fraction) -> TierSlice:
 
 def read(fields: Fields) -> Graduated:
     """Version 1."""
-    tiers = read_tiers(fields)
+    return read_as(fields, "unit_amount")
+
+
+def read_as(fields: Fields, unit: str, top: int | None = None) -> Graduated:
+    """Tiers whose price per unit stands under the name `unit` and is at most `top`."""
+    tiers = read_tiers(fields, unit, top)
     below: list[Fraction] = []
     total = ZERO
     for tier in tiers:

@@ -34,13 +34,13 @@ class Need(StrEnum):
 class Folded:
     """A percentage's events summed by what became of them: all that their order and size decide, in a few numbers.
 
-    An event that crosses the free total is `split`: its free part is in `free_units`, it and its charged part are in one of the
-    classes. Units are as metered; those of a class are the charged ones. `low` pays the minimum per event, `high` the maximum.
+    The event that crosses the free total counts in the class its charged part falls in; its free part is `split_units` (0: none did).
+    Units are as metered and add up to the quantity. `low` pays the minimum per event, `high` the maximum.
     """
 
     free_events: int = 0
     free_units: Fraction = ZERO
-    split: bool = False
+    split_units: Fraction = ZERO
     plain_events: int = 0
     plain_units: Fraction = ZERO
     low_events: int = 0

@@ -9,7 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from tallystick.rating.domain import flat, graduated, package, standard, volume
+from tallystick.rating.domain import (
+    dynamic,
+    flat,
+    graduated,
+    graduated_percentage,
+    matrix,
+    package,
+    percentage,
+    stairstep,
+    standard,
+    volume,
+)
 from tallystick.rating.domain.adjustments import ORDER_1, Order
 from tallystick.rating.domain.models import ChargeModel
 from tallystick.rating.domain.reading import Fields
@@ -41,4 +52,9 @@ MODELS: Final[dict[str, Model]] = {
     "graduated": Model({1: Rule(graduated.read, ORDER_1)}, current=1),
     "volume": Model({1: Rule(volume.read, ORDER_1)}, current=1),
     "package": Model({1: Rule(package.read, ORDER_1)}, current=1),
+    "percentage": Model({1: Rule(percentage.read, ORDER_1, percentage.REFUSES)}, current=1),
+    "graduated_percentage": Model({1: Rule(graduated_percentage.read, ORDER_1)}, current=1),
+    "stairstep": Model({1: Rule(stairstep.read, ORDER_1)}, current=1),
+    "dynamic": Model({1: Rule(dynamic.read, ORDER_1, dynamic.REFUSES)}, current=1),
+    "matrix": Model({1: Rule(matrix.read, ORDER_1, matrix.REFUSES)}, current=1),
 }

@@ -110,6 +110,110 @@ class Packages(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StairTier(Step):
+    """The flat amount of the tier that the total falls in, whatever the units."""
+
+    kind: ClassVar[str] = "stairstep_tier"
+    lower: Fraction
+    upper: Fraction | None
+    units: Fraction
+    flat_amount: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSlice(Step):
+    """The part of an amount that lies in one tier, at its rate, and its flat fee."""
+
+    kind: ClassVar[str] = "rate_slice"
+    lower: Fraction
+    upper: Fraction | None
+    units: Fraction
+    rate: Fraction
+    flat_amount: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreeEvents(Step):
+    """Events that cost nothing, and the free part of the one that crosses the free total (`split_units`, 0 where none does).
+
+    `prorated` is the part of the allowance that is due.
+    """
+
+    kind: ClassVar[str] = "free_events"
+    events: int
+    units: Fraction
+    split_units: Fraction
+    prorated: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateOf(Step):
+    """A rate of an amount: of everything, or of the events that are neither free nor at a bound."""
+
+    kind: ClassVar[str] = "rate"
+    rate: Fraction
+    units: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedParts(Step):
+    """A fixed amount for each event."""
+
+    kind: ClassVar[str] = "fixed_per_event"
+    events: int
+    fixed_amount: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsAtMinimum(Step):
+    """Events whose rate and fixed part come to less than the minimum per event."""
+
+    kind: ClassVar[str] = "events_at_minimum"
+    events: int
+    units: Fraction
+    min_per_event: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsAtMaximum(Step):
+    """Events whose rate and fixed part come to more than the maximum per event."""
+
+    kind: ClassVar[str] = "events_at_maximum"
+    events: int
+    units: Fraction
+    max_per_event: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPrices(Step):
+    """Events at the unit price that each of them brought."""
+
+    kind: ClassVar[str] = "own_prices"
+    events: int
+    units: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixUnits(Step):
+    """The units of all combinations that one row prices. `row` counts from 1, None is the default."""
+
+    kind: ClassVar[str] = "matrix_row"
+    row: int | None
+    matches: str
+    combinations: int
+    units: Fraction
+    unit_amount: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BelowZero(Step):
+    """An amount below zero bills as zero: `subtotal` takes it away again."""
+
+    kind: ClassVar[str] = "below_zero"
+    before: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PercentOff(Step):
     """A percentage off the amount so far."""
 

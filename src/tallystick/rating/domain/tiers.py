@@ -1,4 +1,4 @@
-"""Tiers: `{up_to, unit_amount, flat_amount}` rows, `up_to` inclusive, the last one open; shared by graduated and volume."""
+"""Tiers: `{up_to, unit_amount, flat_amount}` rows, `up_to` inclusive, the last one open; shared by all tiered models."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,18 +19,24 @@ class Tier:
     flat_amount: Fraction
 
 
-def read_tiers(fields: Fields) -> tuple[Tier, ...]:
-    """The `tiers` of a price: 1 to 100, strictly ascending, each with a price or a fee, ending with an open one."""
+def read_tiers(fields: Fields, unit: str = "unit_amount", top: int | None = None) -> tuple[Tier, ...]:
+    """The `tiers` of a price: 1 to 100, strictly ascending, each with a price or a fee, ending with an open one.
+
+    `unit` names the field of the price per unit (`rate` where the units are money), `top` is the greatest it may be.
+    """
     rows = fields.objects("tiers", most=MAX_TIERS)
     tiers: list[Tier] = []
     lower = ZERO
     for row in rows:
         upper = _upper(row, lower, last=row is rows[-1])
-        if not row.has("unit_amount") and not row.has("flat_amount"):
-            row.problem("unit_amount", "give a unit_amount, a flat_amount, or both")
+        if not row.has(unit) and not row.has("flat_amount"):
+            row.problem(unit, f"give a {unit}, a flat_amount, or both")
         tiers.append(
             Tier(
-                lower, upper, row.number("unit_amount", default=ZERO), row.money("flat_amount", default=ZERO)
+                lower,
+                upper,
+                row.number(unit, default=ZERO, most=top),
+                row.money("flat_amount", default=ZERO),
             )
         )
         row.close()

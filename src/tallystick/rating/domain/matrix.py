@@ -1,0 +1,208 @@
+"""matrix {dimensions, rows, default}: the units of each combination of property values at the price of the first row that matches.
+
+    {"dimensions": ["region", "size"],
+     "rows": [{"values": ["eu", "large"], "unit_amount": "0.10"},
+              {"values": {"region": "eu"}, "unit_amount": "0.05"}],
+     "default": {"unit_amount": "0.08"}}
+
+`values` is a list in the order of `dimensions`, or an object by their names; null, or a name left out, matches everything, a missing
+property too. Values are compared as texts: `4` and `"4"` are one, `true` is "true". Without a row and without a default, usage is refused.
+Each combination is billed like a standard price: one below zero bills zero.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Final
+
+from tallystick.kernel.errors import Invalid
+from tallystick.rating.domain.metered import Metered, Need
+from tallystick.rating.domain.models import EventModel, Share
+from tallystick.rating.domain.reading import ONE, ZERO, Fields
+from tallystick.rating.domain.steps import MatrixUnits, NegativeUsage, Step
+
+REFUSES: Final[Mapping[str, str]] = {
+    "usage_discount_units": "has no meaning for matrix: units have different prices; use discount_percent",
+    "unit_conversion.round_up": "has no meaning for matrix: each combination would be rounded up by itself",
+}
+MAX_DIMENSIONS: Final = 8
+MAX_ROWS: Final = 1000
+_PROPERTY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", re.ASCII)
+_LONGEST = 255
+
+Values = tuple[str | None, ...]
+
+
+class NoMatrixRow(Invalid):
+    """Usage that no row matches, and no default. A billing run parks the account, an estimate refuses."""
+
+    code = "no_matrix_row"
+    sentence = "No row of the matrix matches some of the usage and it has no default; add a row or a default"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A price; `values` in the order of the dimensions, None matches everything."""
+
+    values: Values
+    unit_amount: Fraction
+
+    def matches(self, combination: Values) -> bool:
+        return all(
+            mine is None or mine == given for mine, given in zip(self.values, combination, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix(EventModel):
+    """`whole` finds a row by its own values at once; `open_rows` are those with an open value, by their place."""
+
+    names: tuple[str, ...]
+    rows: tuple[Row, ...]
+    default: Fraction | None
+    whole: Mapping[Values, int] = field(compare=False)
+    open_rows: tuple[int, ...] = field(compare=False)
+
+    @property
+    def needs(self) -> Need:
+        return Need.GROUPS
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        return self.names
+
+    def amount(self, metered: Metered, share: Share, scale: Fraction) -> Fraction:
+        together = ZERO
+        for values, units in metered.groups:
+            price = self._price(
+                self._row(values)
+            )  # also where nothing is billed: a hole is told when it is first met
+            if units > 0:
+                together += price * units
+        return together * scale
+
+    def steps(self, metered: Metered, share: Share, scale: Fraction) -> tuple[Step, ...]:
+        found: dict[int | None, tuple[int, Fraction]] = {}
+        negative = ZERO
+        for values, units in metered.groups:
+            row = self._row(values)
+            count, together = found.get(row, (0, ZERO))
+            found[row] = (count + 1, together + max(units, ZERO))
+            negative += min(units, ZERO)
+        steps: list[Step] = [NegativeUsage(units=negative * scale)] if negative else []
+        order = sorted(found, key=lambda row: len(self.rows) if row is None else row)
+        return (*steps, *(self._step(row, *found[row], scale) for row in order))
+
+    def _row(self, combination: Values) -> int | None:
+        """The first row that matches; None is the default."""
+        found = self.whole.get(combination)
+        for index in self.open_rows:
+            if found is not None and found < index:
+                break
+            if self.rows[index].matches(combination):
+                return index
+        return found
+
+    def _price(self, row: int | None) -> Fraction:
+        """Raises `NoMatrixRow`."""
+        if row is not None:
+            return self.rows[row].unit_amount
+        if self.default is None:
+            raise NoMatrixRow
+        return self.default
+
+    def _step(self, row: int | None, count: int, units: Fraction, scale: Fraction) -> MatrixUnits:
+        price = self._price(row)
+        return MatrixUnits(
+            row=None if row is None else row + 1,
+            matches="" if row is None else self._told(self.rows[row].values),
+            combinations=count,
+            units=units * scale,
+            unit_amount=price,
+            subtotal=units * scale * price,
+        )
+
+    def _told(self, values: Values) -> str:
+        return ", ".join(
+            f"{name} {value}" for name, value in zip(self.names, values, strict=True) if value is not None
+        )
+
+
+def read(fields: Fields) -> Matrix:
+    """Version 1."""
+    names, lines = _read_names(fields), fields.objects("rows", most=MAX_ROWS)
+    rows = [Row(_read_values(each, names), each.number("unit_amount")) for each in lines]
+    whole: dict[Values, int] = {}
+    for index, (each, row) in enumerate(zip(lines, rows, strict=True)):
+        if whole.setdefault(row.values, index) < index:
+            each.problem("values", "an earlier row has the same values, so this one would never match")
+        each.close()
+    open_rows = tuple(index for index, row in enumerate(rows) if None in row.values)
+    return Matrix(names, tuple(rows), _read_default(fields), whole, open_rows)
+
+
+def _read_names(fields: Fields) -> tuple[str, ...]:
+    raw = fields.raw("dimensions")
+    if not isinstance(raw, Sequence) or isinstance(raw, str | bytes) or not 1 <= len(raw) <= MAX_DIMENSIONS:
+        fields.problem("dimensions", f"must be a list of 1 to {MAX_DIMENSIONS} property names")
+        return ()
+    if not all(isinstance(name, str) and _PROPERTY.fullmatch(name) for name in raw):
+        fields.problem("dimensions", "names must be letters, digits and _.-, at most 100 of them")
+        return ()
+    if len(set(raw)) < len(raw):
+        fields.problem("dimensions", "must not name a property twice")
+    return tuple(raw)
+
+
+def _read_values(row: Fields, names: tuple[str, ...]) -> Values:
+    raw = row.raw("values")
+    given: Sequence[Any]
+    if isinstance(raw, Mapping):
+        if names and raw.keys() - set(names):
+            row.problem("values", "names a property that is not one of the dimensions")
+        given = [raw.get(name) for name in names]
+    elif isinstance(raw, Sequence) and not isinstance(raw, str | bytes):
+        given = raw
+        if names and len(raw) != len(names):
+            row.problem("values", "must have one value for each dimension, null for any")
+            given = [None] * len(names)
+    else:
+        row.problem("values", "is required" if raw is None else "must be a list or an object")
+        given = [None] * len(names)
+    return tuple(_read_text(row, value) for value in given)
+
+
+def _read_text(row: Fields, value: object) -> str | None:
+    text = as_text(value)
+    if value is not None and (text is None or len(text) > _LONGEST):
+        row.problem(
+            "values", f"must be texts of at most {_LONGEST} characters, whole numbers, true, false or null"
+        )
+        return None
+    return text
+
+
+def as_text(value: object) -> str | None:
+    """A property's value as matrices and groups compare it: texts as they are, whole numbers in digits, true and false.
+
+    None where it is absent or something else (a list, an object, a number with decimals).
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    return value if isinstance(value, str) else None
+
+
+def _read_default(fields: Fields) -> Fraction | None:
+    raw = fields.raw("default")
+    if raw is None:
+        return None
+    if not isinstance(raw, Mapping):
+        fields.problem("default", 'must be an object such as {"unit_amount": "0.05"}, or null')
+        return ONE
+    default = fields.object("default")
+    price = default.number("unit_amount")
+    default.close()
+    return price
