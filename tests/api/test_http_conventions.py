@@ -584,3 +584,17 @@ async def test_every_answer_is_json_of_the_described_type(
             assert not re.search(r'"\d{4}-\d\d-\d\dT[^"]*\+00:00"', answer.text), f"{path}: UTC is written Z"
             assert not re.search(r"[0-9]E[-+][0-9]", answer.text), f"{path}: a number with an exponent"
             assert "NaN" not in answer.text
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+async def test_the_pages_of_the_description_need_nobody_else(client: httpx.AsyncClient, page: str) -> None:
+    answer = await client.get(page)
+    assert answer.status_code == 200
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
+    own = [each for each in addresses if each.startswith("/")]
+    assert [each for each in addresses if each.startswith("http")] == []
+    assert "https:" not in answer.headers["content-security-policy"]
+    for address in own:
+        asset = await client.get(address)
+        assert asset.status_code == 200
+        assert len(asset.content) > 10_000

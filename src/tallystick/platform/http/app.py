@@ -13,7 +13,7 @@ from tallystick.kernel.actor import Actor
 from tallystick.kernel.clock import rfc3339
 from tallystick.platform.db import Database
 from tallystick.platform.edge import system_now
-from tallystick.platform.http import errors
+from tallystick.platform.http import docs, errors
 from tallystick.platform.http.edge import Edge
 from tallystick.platform.http.envelope import ExactResponse
 from tallystick.platform.http.routes import lanes, own_transaction, public, router
@@ -53,13 +53,14 @@ def build(
             await app.state.database.close()
 
     app = FastAPI(
-        title=title, version=__version__, description=description, lifespan=lifespan, redirect_slashes=False,
+        title=title, docs_url=None, redoc_url=None, version=__version__, description=description, lifespan=lifespan, redirect_slashes=False,
         responses=errors.COMMON, separate_input_output_schemas=False, generate_unique_id_function=_operation_id,
         strict_content_type=False,  # a body without a type is JSON; one of another type is 415
     )  # fmt: skip
     app.state.settings = settings
     app.state.authenticate = authenticate
     errors.install(app)
+    docs.install(app)
     app.include_router(_health(service), prefix="/v1")
     for part, prefixes in routers:
         for prefix in prefixes:
