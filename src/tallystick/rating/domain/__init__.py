@@ -3,7 +3,9 @@
 from tallystick.rating.domain.aggregation import Aggregation, Event, aggregate
 from tallystick.rating.domain.estimating import Estimate, estimate
 from tallystick.rating.domain.explaining import describe, describe_rounding, describe_top_up, explain
+from tallystick.rating.domain.freezing import freeze, thaw
 from tallystick.rating.domain.lines import AmountTooLarge, LineAmount, round_line, round_lines
+from tallystick.rating.domain.matrix import NoMatrixRow, as_text
 from tallystick.rating.domain.metered import Folded, Metered, Need, NotMetered
 from tallystick.rating.domain.models import FULL, Share
 from tallystick.rating.domain.pricing import Exact, Price, Rated, amount_of, compile_price, fold, rate
@@ -22,6 +24,7 @@ __all__ = [
     "LineAmount",
     "Metered",
     "Need",
+    "NoMatrixRow",
     "NotMetered",
     "Price",
     "Rated",
@@ -30,6 +33,7 @@ __all__ = [
     "aggregate",
     "amount_of",
     "as_json",
+    "as_text",
     "compile_price",
     "describe",
     "describe_rounding",
@@ -37,7 +41,9 @@ __all__ = [
     "estimate",
     "explain",
     "fold",
+    "freeze",
     "rate",
     "round_line",
     "round_lines",
+    "thaw",
 ]
