@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-ALL = ("ingest", "billing", "ledger")
+ALL = ("ingest", "billing", "ledger", "clocks")
 
 
 def main() -> int:

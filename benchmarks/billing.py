@@ -138,7 +138,7 @@ async def floor(database: Database) -> float:
             columns = [row["column_name"] for row in await session.fetch(COLUMNS_SQL, table)]
             rows = [tuple(row) for row in await session.fetch(f"SELECT {', '.join(columns)} FROM {table}")]
             await session.execute(
-                f"CREATE TABLE floor_{table} (LIKE {table} INCLUDING DEFAULTS INCLUDING INDEXES INCLUDING CONSTRAINTS)"
+                f"CREATE TABLE floor_{table} (LIKE {table} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING INDEXES INCLUDING CONSTRAINTS)"
             )
             copies.append((table, columns, rows))
     started = time.perf_counter()
