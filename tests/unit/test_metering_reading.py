@@ -169,7 +169,7 @@ def test_a_batch_is_an_array_of_something(text: bytes) -> None:
 
 
 def test_what_is_no_json_is_refused_whole() -> None:
-    for text in (b"", b"[", b'[{"id":NaN}]', b"[1,]", b"\xef\xbb\xbf[]", b"[" * 5000):
+    for text in (b"", b"[", b"[1,]", b"\xef\xbb\xbf[]", b"[" * 5000):
         with pytest.raises(Malformed):
             reading.read_array(text)
     with pytest.raises(Invalid):
@@ -183,3 +183,46 @@ def test_a_batch_has_a_size() -> None:
         reading.read_array(b"[" + b",".join([row] * 10_001) + b"]")
     with pytest.raises(TooLarge):
         reading.read_lines(b"\n".join([row] * 10_001))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"id":"a","meter":"m","quantity":NaN}',
+        b'{"id":"a","meter":"m","quantity":-Infinity}',
+        b'{"id":"\\ud800","meter":"m"}',
+        b'{"id":"\xff","meter":"m"}',
+        b'{"id":"a","meter":"m","quantity":1e400}',
+        b'{"id":"a","id":"a","meter":"m"}',
+        b'{"id":"a","meter":"m",}',
+        b'{"id":"a" "meter":"m"}',
+        b'{"a":' * 40 + b"1" + b"}" * 40,
+        b"nonsense",
+    ],
+)
+def test_an_unreadable_row_of_an_array_is_refused_alone(bad: bytes) -> None:
+    good = body(GOOD)
+    sent = reading.read_array(b" [" + good + b" , " + bad + b",\n" + good + b"]\n")
+    assert [isinstance(each, Verdict) for each in sent.events] == [False, True, False]
+    assert list(sent.places) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'[{"id":"a}]',
+        b'[{"id":NaN},',
+        b"[NaN]]",
+        b"[NaN",
+        b"NaN]",
+        b"[NaN,,NaN]",
+        b"[NaN] [NaN]",
+        b"{NaN}",
+        b'{"a":[NaN]}',
+        b"",
+    ],
+)
+def test_an_array_that_cannot_be_made_out_is_refused_whole(text: bytes) -> None:
+    with pytest.raises(Refusal) as caught:
+        reading.read_array(text)
+    assert caught.value.status in (400, 422)

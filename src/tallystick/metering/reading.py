@@ -5,6 +5,7 @@ escape, a key that may stand twice) sends the body down the careful way, which r
 itself and says what is wrong with it. Both accept the same events: a property test holds them together.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,7 +49,8 @@ def _float(text: str) -> Decimal:
 
 _one = msgspec.json.Decoder(_Sent, float_hook=_float)
 _many = msgspec.json.Decoder(list[_Sent], float_hook=_float)
-_rows = msgspec.json.Decoder(list[msgspec.Raw])
+_rows: Any = msgspec.json.Decoder(list[msgspec.Raw])
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,38 @@ def read_array(body: bytes) -> Sent:
     try:
         rows = _rows.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        wire.loads(body)
-        raise Invalid.field("body", "must be an array of events", code="validation_failed") from None
+        apart = _elements(body)
+        if apart is None:
+            wire.loads(body)
+            raise Invalid.field("body", "must be an array of events", code="validation_failed") from None
+        rows = apart
     return Sent([_row(bytes(row)) for row in rows], "index", range(_counted(len(rows))))
+
+
+def _elements(body: bytes) -> list[bytes] | None:
+    """The texts of an array's elements where one of them is no JSON (NaN, a lone surrogate, bytes that are no UTF-8), so that it alone
+    is refused. None where the array itself cannot be made out: then nothing is taken."""
+    text = body.strip(b" \t\r\n")
+    rows, depth, start = [], 0, 1
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        if mark in (b"[", b"{"):
+            depth += 1
+        elif mark in (b"]", b"}"):
+            depth -= 1
+            if depth == 0 and token.end() != len(text):
+                return None
+        elif mark == b"," and depth == 1:
+            rows.append(text[start : token.start()])
+            start = token.end()
+        elif mark == b'"':
+            return None
+        if depth == 0 and mark != b"]":
+            return None
+    if depth != 0 or text[:1] != b"[" or text[-1:] != b"]":
+        return None
+    rows.append(text[start:-1])
+    return rows if all(row.strip(b" \t\r\n") for row in rows) else None
 
 
 def read_lines(body: bytes) -> Sent:
