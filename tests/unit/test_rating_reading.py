@@ -251,9 +251,10 @@ def test_paths_start_with_the_prefix() -> None:
 
 def test_unknown_models_and_currencies_are_refused() -> None:
     with pytest.raises(Invalid) as refused:
-        compile_price("matrix", {}, at="charges[0].")
+        compile_price("per_mood", {}, at="charges[0].")
     assert refused.value.details == {
-        "charges[0].charge_model": "must be one of flat, standard, graduated, volume, package"
+        "charges[0].charge_model": "must be one of flat, standard, graduated, volume, package, percentage, "
+        "graduated_percentage, stairstep, dynamic, matrix"
     }
     with pytest.raises(Invalid) as refused:
         compile_price("flat", {"amount": 1}, currency="XXX")

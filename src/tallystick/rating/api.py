@@ -23,7 +23,7 @@ routers: list[tuple[Any, list[str]]] = [(part, ["/v1"])]
 async def estimate_charge(
     request: Request, body: EstimateIn, actor: Actor = allow("rating:estimate")
 ) -> Response:
-    """Pure: nothing is read or written, and an invoice line over the same units comes to the same amount."""
+    """Pure: nothing is read or written, and an invoice line over the same usage comes to the same amount, by the same functions."""
     price = compile_price(body.charge_model, body.properties, body.adjustments, currency=body.currency)
-    told = estimate(price, body.quantity(), body.currency, unit=body.unit)
+    told = estimate(price, body.metered(price), body.currency, unit=body.unit)
     return ok(request, EstimateOut.of(told), "Estimate")

@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from tallystick.kernel.errors import Invalid
 from tallystick.platform.http.fields import (
@@ -18,25 +18,69 @@ from tallystick.platform.http.fields import (
     Quantity,
     SignedQuantity,
     Text,
+    UnitPrice,
+    clean_text,
 )
-from tallystick.rating.domain import Aggregation, Estimate, Event, LineAmount, aggregate, as_json
+from tallystick.rating.domain import (
+    Aggregation,
+    Estimate,
+    Event,
+    LineAmount,
+    Metered,
+    Need,
+    Occurrence,
+    Price,
+    as_json,
+    meter,
+)
 from tallystick.rating.domain.steps import plain_decimal
 
+_DIGITS = 30
 _UNTIMED = datetime.min.replace(tzinfo=UTC)
 
 
+def _scalar(value: object) -> object:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, int | Decimal) and abs(Decimal(value).adjusted()) <= _DIGITS:
+        return value
+    raise ValueError("must be a text, a number, true, false or null")
+
+
+_Scalar = Annotated[
+    Any,
+    BeforeValidator(_scalar),
+    WithJsonSchema({"anyOf": [{"type": each} for each in ("string", "number", "boolean", "null")]}),
+]
+
+
 class EstimateEvent(Body):
-    """One event as a meter would see it."""
+    """One event as a meter would see it. What a price does not look at may stand there all the same."""
 
     quantity: SignedQuantity = Decimal(1)
     value: Text | None = Field(None, description="The property that `unique` counts")
+    unit_price: UnitPrice | None = Field(
+        None, description="The event's own price per unit; `dynamic` needs it"
+    )
+    properties: Annotated[dict[Text, _Scalar], Field(max_length=50)] = Field(
+        default_factory=dict,
+        description="What a `matrix` looks at",
+        examples=[{"region": "eu", "size": "large"}],
+    )
     occurred_at: Instant | None = Field(
-        None, description="Decides which event is the `latest`; events without a time come first, as listed"
+        None,
+        description="Decides which event is the `latest`, and in which order events use up what is free; events without a time come "
+        "first, as listed",
     )
 
 
 class EstimateIn(Body):
-    """A price and what is used of it: either `units`, or `events` and how to aggregate them."""
+    """A price and what is used of it: either `units`, or `events` and how to aggregate them.
+
+    Prices that look at single events (`percentage` with anything but a rate, `dynamic`, `matrix`) need the events.
+    """
 
     charge_model: Code = Field(examples=["graduated"])
     properties: dict[str, Any] = Field(
@@ -56,24 +100,38 @@ class EstimateIn(Body):
     currency: Currency
     units: Quantity | None = None
     events: Annotated[list[EstimateEvent], Field(max_length=10_000)] | None = None
-    aggregation: Literal["count", "sum", "max", "unique", "latest"] = "sum"
+    aggregation: Literal["count", "sum", "max", "min", "average", "unique", "latest", "percentile"] = "sum"
+    percentile: Annotated[int, Field(ge=1, le=100, strict=True)] | None = Field(
+        None, description="Which one, where `aggregation` is `percentile`: 1 to 100"
+    )
     unit: Name = Field("units", description="What a unit is called in the text", examples=["GB"])
 
-    def quantity(self) -> Fraction:
-        """The units, or what the events aggregate to. Raises `Invalid` unless exactly one of them is given."""
+    def metered(self, price: Price) -> Metered:
+        """The units, or what `price` needs of the events. Raises `Invalid` unless exactly one of them is given, and enough."""
         if (self.units is None) == (self.events is None):
             raise Invalid.field("units", "give either units or events")
-        if self.events is None:
-            return Fraction(self.units or 0)
         kind = Aggregation(self.aggregation)
-        return aggregate(kind, [_event(kind, row, n) for n, row in enumerate(self.events)])
+        if (kind is Aggregation.PERCENTILE) != (self.percentile is not None):
+            raise Invalid.field("percentile", "is required for the aggregation percentile, and only there")
+        if self.events is None:
+            if price.needs is not Need.TOTAL:
+                raise Invalid.field(
+                    "units", "do not tell this price enough: it looks at single events; give events"
+                )
+            return Metered(Fraction(self.units or 0))
+        if price.needs.adds_events and kind is not Aggregation.SUM:
+            raise Invalid.field("aggregation", "must be sum: this price adds up what the events cost")
+        rows = [_occurrence(kind, price.needs, row, n) for n, row in enumerate(self.events)]
+        return meter(price, kind, rows, percentile=self.percentile)
 
 
-def _event(kind: Aggregation, row: EstimateEvent, position: int) -> Event:
+def _occurrence(kind: Aggregation, need: Need, row: EstimateEvent, position: int) -> Occurrence:
     if kind is Aggregation.UNIQUE and row.value is None:
         raise Invalid.field(f"events[{position}].value", "is required to count unique values")
+    if need is Need.PRICED and row.unit_price is None:
+        raise Invalid.field(f"events[{position}].unit_price", "is required: the price is the events' own")
     value = row.value if kind is Aggregation.UNIQUE and row.value is not None else row.quantity
-    return Event(row.occurred_at or _UNTIMED, 0, position, value)
+    return Occurrence(Event(row.occurred_at or _UNTIMED, 0, position, value), row.unit_price, row.properties)
 
 
 class LineOut(BaseModel):

@@ -8,6 +8,7 @@ from tallystick.rating.domain.lines import AmountTooLarge, LineAmount, round_lin
 from tallystick.rating.domain.matrix import NoMatrixRow, as_text
 from tallystick.rating.domain.metered import Folded, Metered, Need, NotMetered
 from tallystick.rating.domain.models import FULL, Share
+from tallystick.rating.domain.occurrences import Occurrence, meter
 from tallystick.rating.domain.pricing import Exact, Price, Rated, amount_of, compile_price, fold, rate
 from tallystick.rating.domain.registry import MODELS
 from tallystick.rating.domain.steps import Step, as_json
@@ -26,6 +27,7 @@ __all__ = [
     "Need",
     "NoMatrixRow",
     "NotMetered",
+    "Occurrence",
     "Price",
     "Rated",
     "Share",
@@ -42,6 +44,7 @@ __all__ = [
     "explain",
     "fold",
     "freeze",
+    "meter",
     "rate",
     "round_line",
     "round_lines",

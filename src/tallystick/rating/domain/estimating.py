@@ -1,4 +1,4 @@
-"""What a quantity would cost, told in full. Invoices use the same `rate` and `round_lines`, so an estimate is a promise."""
+"""What usage would cost, told in full. Invoices use the same `rate` and `round_lines`, so an estimate is a promise."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -7,6 +7,7 @@ from fractions import Fraction
 from tallystick.kernel.money import Rounding, exact_decimal
 from tallystick.rating.domain.explaining import explain
 from tallystick.rating.domain.lines import LineAmount, round_lines
+from tallystick.rating.domain.metered import Metered
 from tallystick.rating.domain.models import FULL, Share
 from tallystick.rating.domain.pricing import Exact, Price, Quantity, Rated, rate
 from tallystick.rating.domain.steps import Step
@@ -31,16 +32,16 @@ class Estimate:
 
 def estimate(
     price: Price,
-    quantity: Quantity,
+    usage: Metered | Quantity,
     currency: str,
     *,
     share: Share = FULL,
     unit: str = "units",
     rounding: Rounding = Rounding.HALF_AWAY,
 ) -> Estimate:
-    """Rates and rounds. `rounding` is the entity's, used where the price sets none. Raises `AmountTooLarge`."""
+    """Rates and rounds. `rounding` is the entity's, used where the price sets none. Raises `AmountTooLarge` and what `rate` raises."""
     mode = price.rounding or rounding
-    rated = rate(price, quantity, share)
+    rated = rate(price, usage, share)
     line, top_up = round_lines(Exact(rated.exact, rated.minimum_top_up), currency, mode)
     exact, cut = exact_decimal(rated.exact + rated.minimum_top_up)
     return Estimate(

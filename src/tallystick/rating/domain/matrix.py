@@ -13,6 +13,7 @@ Each combination is billed like a standard price: one below zero bills zero.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
@@ -109,7 +110,9 @@ class Matrix(EventModel):
         if row is not None:
             return self.rows[row].unit_amount
         if self.default is None:
-            raise NoMatrixRow
+            raise NoMatrixRow(
+                details={"properties.rows": "no row matches some of the usage; add a row or a default"}
+            )
         return self.default
 
     def _step(self, row: int | None, count: int, units: Fraction, scale: Fraction) -> MatrixUnits:
@@ -176,22 +179,20 @@ def _read_values(row: Fields, names: tuple[str, ...]) -> Values:
 def _read_text(row: Fields, value: object) -> str | None:
     text = as_text(value)
     if value is not None and (text is None or len(text) > _LONGEST):
-        row.problem(
-            "values", f"must be texts of at most {_LONGEST} characters, whole numbers, true, false or null"
-        )
+        row.problem("values", f"must be texts of at most {_LONGEST} characters, numbers, true, false or null")
         return None
     return text
 
 
 def as_text(value: object) -> str | None:
-    """A property's value as matrices and groups compare it: texts as they are, whole numbers in digits, true and false.
+    """A property's value as matrices and groups compare it: texts as they are, numbers in the digits they were written, true, false.
 
-    None where it is absent or something else (a list, an object, a number with decimals).
+    None where it is absent or something else (a list, an object).
     """
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int | Decimal):
+        return f"{value:f}" if isinstance(value, Decimal) else str(value)
     return value if isinstance(value, str) else None
 
 

@@ -29,6 +29,11 @@ class Need(StrEnum):
     GROUPS = "groups"
     """The total of each combination of the properties that `Price.dimensions` names (matrix)."""
 
+    @property
+    def adds_events(self) -> bool:
+        """Whether the price adds up what single events cost, so that only a meter that sums can feed it."""
+        return self in (Need.PRICED, Need.VALUES)
+
 
 @dataclass(frozen=True, slots=True)
 class Folded:
