@@ -270,3 +270,10 @@ async def test_lists_page_through(world: World) -> None:
     rest = await world.client.get("/v1/subscriptions", params={"cursor": cursor}, headers=world.headers)
     seen = [each["id"] for each in first.json()["data"] + rest.json()["data"]]
     assert seen == sorted(made, reverse=True)
+
+
+async def test_what_cannot_be_credited_is_refused_and_nothing_ends(client: httpx.AsyncClient, admin_headers: dict[str, str]) -> None:
+    answer = await client.delete(
+        "/v1/subscriptions/0197a000-0000-7000-8000-000000000000", params={"credit": "refund"}, headers=admin_headers
+    )
+    assert (answer.status_code, set(answer.json()["details"])) == (422, {"credit"})

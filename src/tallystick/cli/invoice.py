@@ -1,16 +1,21 @@
 """`tallystick invoice`: show, explain and verify invoices."""
 
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import typer
 
+from tallystick.accounts import queries as accounts
 from tallystick.billing.service import explaining
 from tallystick.cli import output
 from tallystick.cli.runtime import with_database
 from tallystick.invoicing import queries as invoices
 from tallystick.invoicing.queries import InvoiceView
 from tallystick.kernel.errors import NotFound
+from tallystick.kernel.zones import local_date, zone
 from tallystick.platform.db import Database, ReadSession
 
 app = typer.Typer(help="Show, explain and verify invoices.", no_args_is_help=True)
@@ -26,19 +31,20 @@ class NoSuchInvoice(NotFound):
 def show(name: Name, as_json: output.JsonOption = False) -> None:
     """An invoice with its lines."""
 
-    async def work(database: Database) -> tuple[InvoiceView, list[Any]]:
+    async def work(database: Database) -> tuple[InvoiceView, list[Any], ZoneInfo]:
         async with database.snapshot() as session:
             found = await _find(session, name)
-            return found, await invoices.lines(session, found.id)
+            owner = (await accounts.by_nos(session, [found.account_no]))[found.account_no]
+            return found, await invoices.lines(session, found.id), zone(owner.timezone)
 
-    invoice, lines = with_database(work)
+    invoice, lines, local = with_database(work)
     if as_json:
         output.print_json({"invoice": invoice, "lines": lines})
         return
     output.record(
         {
             "number": invoice.number or "draft", "status": invoice.status.value, "issue_date": invoice.issue_date,
-            "due_date": invoice.due_date, "period": f"{invoice.period_start:%Y-%m-%d} to {invoice.period_end:%Y-%m-%d}",
+            "due_date": invoice.due_date, "period": _period(invoice.period_start, invoice.period_end, local),
         },
         as_json=False,
     )  # fmt: skip
@@ -48,12 +54,38 @@ def show(name: Name, as_json: output.JsonOption = False) -> None:
         for line in lines
     ]  # fmt: skip
     output.rows(table, as_json=False)
-    sums = {
-        "net": invoice.subtotal,
+    output.record(
+        {name: f"{amount:,f} {invoice.currency}" for name, amount in _sums(invoice).items()}, as_json=False
+    )
+
+
+def _period(start: datetime, end: datetime, local: ZoneInfo) -> str:
+    """First and last day as the account lives them: the end itself belongs to what follows."""
+    last = max(end - timedelta(microseconds=1), start)
+    return f"{local_date(start, local)} to {local_date(last, local)} ({local.key})"
+
+
+def _sums(invoice: InvoiceView) -> dict[str, Decimal]:
+    """From the lines to what is due; what is nothing is not shown."""
+    taken = {
+        "discount": -invoice.discount,
+        "granted credit": -invoice.granted,
+        "tax included": -invoice.included_tax,
+    }
+    settled = {
+        "credit used": -invoice.credit_applied,
+        "from wallets": -invoice.wallet_applied,
+        "credit notes": -invoice.amount_offset,
+        "paid": -invoice.amount_paid,
+    }
+    return {
+        "lines": invoice.subtotal,
+        **{name: amount for name, amount in taken.items() if amount},
         **{tax.name: tax.amount for tax in invoice.taxes},
         "total": invoice.total,
+        **{name: amount for name, amount in settled.items() if amount},
+        "due": invoice.owed,
     }
-    output.record({name: f"{amount:,f} {invoice.currency}" for name, amount in sums.items()}, as_json=False)
 
 
 @app.command("list")
@@ -63,16 +95,20 @@ def list_(
 ) -> None:
     """The newest invoices."""
 
-    async def work(database: Database) -> list[dict[str, Any]]:
+    async def work(database: Database) -> tuple[list[dict[str, Any]], bool]:
         async with database.read() as session:
             page = await invoices.invoices(session, limit=limit)
-        return [
+        shown = [
             {"number": each.number or "draft", "id": each.id, "status": each.status.value, "issue_date": each.issue_date,
              "total": each.total, "currency": each.currency}
             for each in page.rows
         ]  # fmt: skip
+        return shown, page.next_cursor is not None
 
-    output.rows(with_database(work), as_json=as_json)
+    shown, more = with_database(work)
+    output.rows(shown, as_json=as_json)
+    if more and not as_json:
+        typer.echo(f"… and older ones: the newest {limit} are shown; --limit shows up to 200")
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -90,6 +90,7 @@ async def end_subscription(
     request: Request, subscription_id: Uuid, session: Writing,
     when: Annotated[When, Query(description="`period_end`, `now`, or a local date of the account (its midnight)")]
     = "period_end",
+    credit: Annotated[Literal["none"], Query(description="What is given back of a fee billed in advance: nothing")] = "none",
     actor: Actor = allow("subscriptions:write"),
 ) -> Response:  # fmt: skip
     """What was used until then is still billed; a fee billed in advance stands. A scheduled end can be moved by ending again."""

@@ -43,7 +43,7 @@ _TRIES = 5
 
 class KeyReused(Invalid):
     code = "idempotency_key_reused"
-    sentence = "This Idempotency-Key belongs to another request; use a new key for a new request"
+    sentence = "This key (Idempotency-Key, or the request's id) belongs to another request; use a new one for a new request"
 
 
 class InFlight(Conflict):
