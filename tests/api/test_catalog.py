@@ -97,6 +97,11 @@ async def test_other_terms_are_another_version(client: httpx.AsyncClient, admin_
         ({"charges": [CHARGE, CHARGE]}, "charges[1].code"),
         ({"charges": [{**CHARGE, "charge_model": "magic"}]}, "charges[0].charge_model"),
         ({"charges": [{**CHARGE, "properties": {}}]}, "charges[0].properties.tiers"),
+        ({"charges": [{**CHARGE, "filters": {"region": []}}]}, "charges.0.filters.region"),
+        ({"charges": [{**CHARGE, "filters": {"a b": ["x"]}}]}, "charges[0].filters"),
+        ({"charges": [{**CHARGE, "group_by": ["a b"]}]}, "charges[0].group_by"),
+        ({"charges": [{**CHARGE, "group_by": ["a", "a"]}]}, "charges[0].group_by"),
+        ({"charges": [{**CHARGE, "group_by": ["a", "b", "c", "d", "e", "f"]}]}, "charges.0.group_by"),
         (
             {"charges": [{**CHARGE, "adjustments": {"minimum_amount": "0.001"}}]},
             "charges[0].adjustments.minimum_amount",
@@ -153,7 +158,13 @@ async def test_meters(client: httpx.AsyncClient, admin_headers: Headers) -> None
     assert [each["code"] for each in listed] == ["gb", "service:Database Hosting"]
     for bad, named in (
         ({"aggregation": "unique"}, "field"),
-        ({"aggregation": "average"}, "aggregation"),
+        ({"aggregation": "mean"}, "aggregation"),
+        ({"aggregation": "percentile"}, "percentile"),
+        ({"aggregation": "percentile", "percentile": 0}, "percentile"),
+        ({"aggregation": "percentile", "percentile": 101}, "percentile"),
+        ({"aggregation": "max", "percentile": 95}, "percentile"),
+        ({"aggregation": "max", "recurring": True}, "recurring"),
+        ({"aggregation": "percentile", "percentile": 95, "recurring": True}, "recurring"),
         ({"aggregation": "count", "field": "x"}, "field"),
         ({"aggregation": "sum", "code": "service:X"}, "code"),
         ({"aggregation": "sum", "filters": {"region": []}}, "filters.region"),
@@ -161,6 +172,49 @@ async def test_meters(client: httpx.AsyncClient, admin_headers: Headers) -> None
         refused = await client.post("/v1/meters", json={"code": "m", **bad}, headers=admin_headers)
         assert refused.status_code == 422, refused.text
         assert named in refused.json()["details"]
+
+
+async def test_a_recurring_meter_and_a_grouped_charge_come_back_as_sent(
+    client: httpx.AsyncClient, admin_headers: Headers
+) -> None:
+    body = {"code": "seats", "aggregation": "unique", "field": "user", "recurring": True}
+    meter = (await client.post("/v1/meters", json=body, headers=admin_headers)).json()["data"]
+    assert {name: meter[name] for name in body} == body
+    assert meter["percentile"] is None
+    body = {"code": "p95", "aggregation": "percentile", "percentile": 95}
+    meter = (await client.post("/v1/meters", json=body, headers=admin_headers)).json()["data"]
+    assert (meter["percentile"], meter["recurring"]) == (95, False)
+    charge = {**CHARGE, "meter": "seats", "filters": {"region": ["eu", "us"]}, "group_by": ["tier", "region"]}
+    plan = await made(client, admin_headers, charges=[charge])
+    assert plan["charges"][0]["filters"] == charge["filters"]
+    assert plan["charges"][0]["group_by"] == charge["group_by"]
+    same = await client.put(f"/v1/plans/{plan['id']}", json=plan, headers=admin_headers)
+    assert same.json()["data"]["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("meter", "charge"),
+    [
+        ({"aggregation": "max"}, {"charge_model": "dynamic", "properties": {}}),
+        ({"aggregation": "count"}, {"charge_model": "dynamic", "properties": {}}),
+        (
+            {"aggregation": "average"},
+            {"charge_model": "percentage", "properties": {"rate": "1", "fixed_amount": "0.1"}},
+        ),
+        (
+            {"aggregation": "sum", "recurring": True},
+            {"charge_model": "percentage", "properties": {"rate": "1", "free_events": 3}},
+        ),
+    ],
+)
+async def test_a_model_that_prices_events_needs_a_meter_that_adds_them(
+    client: httpx.AsyncClient, admin_headers: Headers, meter: dict[str, Any], charge: dict[str, Any]
+) -> None:
+    await client.post("/v1/meters", json={"code": "odd", **meter}, headers=admin_headers)
+    plan = {**PLAN, "charges": [{**CHARGE, "meter": "odd", **charge}]}
+    refused = await client.post("/v1/plans", json=plan, headers=admin_headers)
+    assert refused.status_code == 422, refused.text
+    assert "charges[0].charge_model" in refused.json()["details"]
 
 
 async def test_every_database_allows_database_hosting(

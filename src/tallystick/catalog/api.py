@@ -104,7 +104,7 @@ async def make_meter(
     """A meter never changes: what is billed on it could not be explained otherwise."""
     meter = await service.make_meter(
         session, actor, code=body.code, name=body.name or body.code, aggregation=body.aggregation, field=body.field,
-        filters=body.filters, unit=body.unit,
+        filters=body.filters, unit=body.unit, recurring=body.recurring, percentile=body.percentile,
     )  # fmt: skip
     return created(request, meter, "Meter created")
 

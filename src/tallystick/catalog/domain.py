@@ -15,9 +15,12 @@ from tallystick.kernel.errors import Conflict, Invalid, NotFound
 from tallystick.kernel.money import exponent, quantize
 from tallystick.kernel.period import Alignment, Cycle
 from tallystick.kernel.proration import Basis
-from tallystick.rating.domain import MODELS, Aggregation, compile_price
+from tallystick.rating.domain import MODELS, Aggregation, Need, compile_price
 
 MAX_CHARGES = 2000
+MAX_GROUP_BY = 5
+RECURRING = frozenset({Aggregation.COUNT, Aggregation.SUM, Aggregation.UNIQUE, Aggregation.WEIGHTED_SUM})
+"""Aggregations whose state a period can hand on to the next."""
 SERVICE_METER = "service:"
 """Prefix of the meters that belong to services; others may not use it."""
 
@@ -46,7 +49,8 @@ class NoSuchPlan(NotFound):
 class Meter:
     """How events become a quantity. `field` names the property that is aggregated, None the event's quantity.
 
-    `filters` keeps only events whose property has one of the values listed for it; all of them must match.
+    `filters` keeps only events whose property has one of the values listed for it; all of them must match. `recurring`: what is
+    there when a period ends is there when the next begins. `percentile` is the p of a percentile, 1 to 100.
     """
 
     id: int
@@ -57,11 +61,17 @@ class Meter:
     filters: Mapping[str, tuple[str, ...]]
     unit: str
     created_at: datetime
+    recurring: bool = False
+    percentile: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One price of a plan's version; `rule_version` is the version of the model's rule it was accepted under."""
+    """One price of a plan's version; `rule_version` is the version of the model's rule it was accepted under.
+
+    `filters` keep only matching events, on top of the meter's; `group_by` names properties whose combinations of values are lines of
+    their own, each priced by itself.
+    """
 
     id: int
     plan_version_id: int
@@ -74,6 +84,8 @@ class Charge:
     properties: Mapping[str, Any]
     adjustments: Mapping[str, Any]
     gl_code: str
+    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    group_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +146,8 @@ class ChargeTerms:
     properties: Mapping[str, Any]
     adjustments: Mapping[str, Any]
     gl_code: str
+    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    group_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +181,8 @@ class ChargeView:
     properties: Mapping[str, Any]
     adjustments: Mapping[str, Any]
     gl_code: str
+    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    group_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +219,10 @@ def terms_of(view: PlanView) -> Terms:
         view.price, view.currency, view.billing_cycle, view.billing_timing, view.alignment, view.trial_period_days,
         view.proration, view.features, view.minimum, view.settings, view.tax_category, view.gl_code,
         tuple(
-            ChargeTerms(c.code, c.name, c.meter, c.charge_model, c.properties, c.adjustments, c.gl_code) for c in view.charges
+            ChargeTerms(
+                c.code, c.name, c.meter, c.charge_model, c.properties, c.adjustments, c.gl_code, c.filters, c.group_by
+            )
+            for c in view.charges
         ),
     )  # fmt: skip
 
@@ -250,6 +269,36 @@ def _charge_problems(terms: Terms) -> dict[str, str]:
             )  # fmt: skip
         except Invalid as refused:
             problems |= refused.details
+        problems |= _selection_problems(charge, f"charges[{index}].")
+    return problems
+
+
+def _selection_problems(charge: ChargeTerms, at: str) -> dict[str, str]:
+    problems: dict[str, str] = {}
+    if any(not _PROPERTY.fullmatch(name) for name in charge.filters):
+        problems[f"{at}filters"] = "names must be letters, digits and _.-, at most 100 of them"
+    elif any(not values for values in charge.filters.values()):
+        problems[f"{at}filters"] = "each property needs at least one value"
+    if any(not _PROPERTY.fullmatch(name) for name in charge.group_by):
+        problems[f"{at}group_by"] = "names must be letters, digits and _.-, at most 100 of them"
+    elif len(set(charge.group_by)) != len(charge.group_by) or len(charge.group_by) > MAX_GROUP_BY:
+        problems[f"{at}group_by"] = f"takes at most {MAX_GROUP_BY} properties, each once"
+    return problems
+
+
+def meter_problems(terms: Terms, meters: Mapping[str, Meter]) -> dict[str, str]:
+    """Charges whose model cannot price what their meter counts: a price of each event needs events that are counted or added up."""
+    problems: dict[str, str] = {}
+    for index, charge in enumerate(terms.charges):
+        needs = compile_price(charge.charge_model, charge.properties, charge.adjustments).needs
+        meter, path = meters[charge.meter], f"charges[{index}].charge_model"
+        if needs in (Need.COUNT, Need.VALUES, Need.PRICED):
+            if meter.recurring:
+                problems[path] = "prices each event, which a recurring meter does not have; use another model"
+            elif needs is Need.PRICED and meter.aggregation is not Aggregation.SUM:
+                problems[path] = "needs a meter that adds up (sum)"
+            elif meter.aggregation not in (Aggregation.SUM, Aggregation.COUNT):
+                problems[path] = "prices each event; it needs a meter that counts or adds up (count or sum)"
     return problems
 
 
@@ -287,7 +336,15 @@ def is_limit(limit: object) -> bool:
     return isinstance(limit, int) and not isinstance(limit, bool) and 0 <= limit < 10**15
 
 
-def check_meter(code: str, aggregation: str, field: str | None, filters: Mapping[str, Sequence[str]]) -> None:
+def check_meter(
+    code: str,
+    aggregation: str,
+    field: str | None,
+    filters: Mapping[str, Sequence[str]],
+    *,
+    recurring: bool = False,
+    percentile: int | None = None,
+) -> None:
     """Raises `Invalid` naming every field of a new meter that is wrong."""
     problems: dict[str, str] = {}
     if code.startswith(SERVICE_METER):
@@ -296,6 +353,12 @@ def check_meter(code: str, aggregation: str, field: str | None, filters: Mapping
         problems["field"] = "is required for unique: the property whose values are counted"
     if aggregation == Aggregation.COUNT and field is not None:
         problems["field"] = "has no meaning for count"
+    if recurring and aggregation not in RECURRING:
+        problems["recurring"] = f"applies only to {', '.join(sorted(RECURRING))}"
+    if aggregation == Aggregation.PERCENTILE and percentile is None:
+        problems["percentile"] = "is required for percentile: a whole number from 1 to 100"
+    if aggregation != Aggregation.PERCENTILE and percentile is not None:
+        problems["percentile"] = "applies only to the aggregation percentile"
     if field is not None and not _PROPERTY.fullmatch(field):
         problems["field"] = "must be letters, digits and _.-, at most 100 of them"
     if any(not _PROPERTY.fullmatch(name) for name in filters):

@@ -15,11 +15,11 @@ from tallystick.kernel.proration import Basis
 from tallystick.platform.db import ReadSession, Record
 from tallystick.rating.domain import Aggregation
 
-METER = "id, code, name, aggregation, field, filters, unit, created_at"
+METER = "id, code, name, aggregation, field, filters, unit, created_at, recurring, percentile"
 _VERSION = """v.id, v.plan_id, v.version, p.code, p.name, v.price, v.currency, v.billing_cycle, v.billing_timing, v.alignment,
     v.trial_period_days, v.proration, v.features, v.minimum, v.settings, v.tax_category, v.gl_code"""
 _CHARGE = """c.id, c.plan_version_id, c.position, c.code, c.name, c.meter_id, c.charge_model, c.rule_version, c.properties,
-    c.adjustments, c.gl_code"""
+    c.adjustments, c.gl_code, c.filters, c.group_by"""
 _PLAN = """p.id, p.code, p.name, v.price, v.currency, v.billing_cycle, v.billing_timing, v.alignment, v.trial_period_days,
     v.proration, v.features, v.minimum, v.settings, v.tax_category, v.gl_code, p.is_public, p.is_active, v.version, p.revision,
     p.created_at, p.updated_at, v.id AS version_id"""
@@ -102,7 +102,7 @@ async def _charges(session: ReadSession, version_ids: Sequence[int]) -> dict[int
     )
     found: dict[int, list[Charge]] = defaultdict(list)
     for row in rows:
-        found[row["plan_version_id"]].append(Charge(**dict(row)))
+        found[row["plan_version_id"]].append(Charge(**{**row, "group_by": tuple(row["group_by"])}))
     return {version_id: tuple(charges) for version_id, charges in found.items()}
 
 
@@ -215,6 +215,8 @@ async def _views(session: ReadSession, rows: Sequence[Record]) -> list[PlanView]
                 c.properties,
                 c.adjustments,
                 c.gl_code,
+                c.filters,
+                c.group_by,
             )
             for c in charges.get(values.pop("version_id"), ())
         )

@@ -22,14 +22,18 @@ async def insert_meter(
     field: str | None,
     filters: Mapping[str, Sequence[str]],
     unit: str,
+    recurring: bool = False,
+    percentile: int | None = None,
 ) -> Meter | None:
     """Adds a meter; None where the code is taken, also by a transaction that commits meanwhile."""
     row = await session.fetchrow(
         f"""
-        INSERT INTO meters (code, name, aggregation, field, filters, unit) VALUES ($1, $2, $3, $4, $5, $6)
+        INSERT INTO meters (code, name, aggregation, field, filters, unit, recurring, percentile)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         ON CONFLICT (code) DO NOTHING RETURNING {METER}
         """,
         code, name, aggregation, field, {key: list(values) for key, values in filters.items()}, unit,
+        recurring, percentile,
     )  # fmt: skip
     return None if row is None else meter_of(row)
 
@@ -147,23 +151,28 @@ async def _insert_charges(
         [charge.properties for charge in charges],
         [charge.adjustments for charge in charges],
         [charge.gl_code for charge in charges],
+        [charge.filters for charge in charges],
+        # as the text of an array: a list of lists would be taken for a table; `check_terms` leaves nothing to be escaped
+        ["{" + ",".join(f'"{name}"' for name in charge.group_by) + "}" for charge in charges],
     ]
     await session.execute(
         """
         INSERT INTO plan_charges (plan_version_id, position, code, name, meter_id, charge_model, rule_version, properties,
-            adjustments, gl_code)
-        SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::integer[],
-            $8::jsonb[], $9::jsonb[], $10::text[])
+            adjustments, gl_code, filters, group_by)
+        SELECT version_id, position, code, name, meter_id, charge_model, rule_version, properties, adjustments, gl_code, filters,
+            group_by::text[]
+        FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::integer[],
+            $8::jsonb[], $9::jsonb[], $10::text[], $11::jsonb[], $12::text[])
+            AS n (version_id, position, code, name, meter_id, charge_model, rule_version, properties, adjustments, gl_code, filters,
+                  group_by)
         """,
         *columns,
     )
 
 
-async def lock_plans(session: Session, codes: Sequence[str]) -> None:
-    """Locks the plans that have these codes until the transaction ends, in order of id, so that two lockers never wait for each other."""
-    await session.fetch(
-        "SELECT id FROM plans WHERE code = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE", list(codes)
-    )
+async def lock_plans(session: Session) -> None:
+    """Locks all plans until the transaction ends, in order of id, so that two lockers never wait for each other."""
+    await session.fetch("SELECT id FROM plans ORDER BY id FOR NO KEY UPDATE")
 
 
 async def update_plans(session: Session, plans: Sequence[tuple[int, str, bool, bool, int]]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from tallystick.catalog.domain import MAX_CHARGES, ChargeTerms, Settings, Terms
+from tallystick.catalog.domain import MAX_CHARGES, MAX_GROUP_BY, ChargeTerms, Settings, Terms
 from tallystick.platform.http.fields import Amount, Body, Code, Currency, DecimalOut, Name, PutBody
 
 Cycle = Literal["weekly", "monthly", "quarterly", "semiannual", "yearly"]
@@ -27,6 +27,14 @@ Model = Annotated[str, Field(max_length=50, examples=["graduated"])]
 Properties = Annotated[
     dict[str, Any], Field(description="By charge model; amounts as decimal strings", max_length=50)
 ]
+
+
+Values = Annotated[
+    list[Annotated[str, StringConstraints(max_length=200)]], Field(min_length=1, max_length=100)
+]
+Filters = dict[str, Values]
+Property = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Kind = Literal["count", "sum", "max", "min", "average", "unique", "latest", "weighted_sum", "percentile"]
 
 
 class SettingsIn(Body):
@@ -53,12 +61,21 @@ class ChargeIn(Body):
     adjustments: Properties = Field(default_factory=dict)
     name: Name | None = Field(None, description="On the invoice; the code unless given")
     gl_code: Code = "usage"
+    filters: Filters = Field(
+        default_factory=dict, max_length=20, description="Only events whose property has one of these values, of those that the meter counts",
+        examples=[{"region": ["eu", "us"]}],
+    )  # fmt: skip
+    group_by: list[Property] = Field(
+        default_factory=list, max_length=MAX_GROUP_BY, description="One line per combination of these properties' values, each priced by itself",
+        examples=[["region"]],
+    )  # fmt: skip
     id: int | None = Field(None, exclude=True)
 
     def terms(self) -> ChargeTerms:
         """As the domain knows it."""
         return ChargeTerms(
-            self.code, self.name or self.code, self.meter, self.charge_model, self.properties, self.adjustments, self.gl_code
+            self.code, self.name or self.code, self.meter, self.charge_model, self.properties, self.adjustments, self.gl_code,
+            self.filters, tuple(self.group_by),
         )  # fmt: skip
 
 
@@ -139,6 +156,8 @@ class ChargeOut(BaseModel):
     properties: dict[str, Any]
     adjustments: dict[str, Any]
     gl_code: str
+    filters: dict[str, list[str]]
+    group_by: list[str]
 
 
 class SettingsOut(BaseModel):
@@ -176,17 +195,14 @@ class PlanOut(BaseModel):
     updated_at: datetime
 
 
-Values = Annotated[
-    list[Annotated[str, StringConstraints(max_length=200)]], Field(min_length=1, max_length=100)
-]
-
-
 class MeterIn(Body):
     """A new meter."""
 
     code: Code
     name: Name | None = Field(None, description="The code unless given")
-    aggregation: Literal["count", "sum", "max", "unique", "latest"]
+    aggregation: Kind = Field(
+        description="`weighted_sum`: each event changes a level, which is summed over time and divided by the period's length"
+    )
     field: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = Field(
         None, description="Property that is aggregated; the event's quantity unless given"
     )
@@ -195,6 +211,13 @@ class MeterIn(Body):
         examples=[{"region": ["eu", "us"]}],
     )  # fmt: skip
     unit: Name = "unit"
+    recurring: bool = Field(
+        False,
+        description="What is there at a period's end is there at the next one's start: count, sum, unique (per day), weighted_sum",
+    )
+    percentile: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None, description="The p of a percentile, by nearest rank"
+    )
 
 
 class MeterOut(BaseModel):
@@ -203,10 +226,12 @@ class MeterOut(BaseModel):
     id: int
     code: str
     name: str
-    aggregation: Literal["count", "sum", "max", "unique", "latest"]
+    aggregation: Kind
     field: str | None
     filters: dict[str, list[str]]
     unit: str
+    recurring: bool
+    percentile: int | None
     created_at: datetime
 
 

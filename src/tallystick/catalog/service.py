@@ -17,6 +17,7 @@ from tallystick.catalog.domain import (
     Terms,
     check_meter,
     check_terms,
+    meter_problems,
     terms_of,
 )
 from tallystick.kernel.actor import Actor
@@ -34,15 +35,20 @@ async def make_meter(
     field: str | None,
     filters: Mapping[str, Sequence[str]],
     unit: str,
+    recurring: bool = False,
+    percentile: int | None = None,
 ) -> Meter:
     """Adds a meter; it never changes afterwards. Raises `Invalid`, `MeterCodeTaken` (so a repeat adds nothing)."""
-    check_meter(code, aggregation, field, filters)
+    check_meter(code, aggregation, field, filters, recurring=recurring, percentile=percentile)
     meter = await repository.insert_meter(
-        session, code=code, name=name, aggregation=aggregation, field=field, filters=filters, unit=unit
-    )
+        session, code=code, name=name, aggregation=aggregation, field=field, filters=filters, unit=unit,
+        recurring=recurring, percentile=percentile,
+    )  # fmt: skip
     if meter is None:
         raise MeterCodeTaken(details={"code": MeterCodeTaken.sentence})
-    after = {"code": code, "aggregation": aggregation, "field": field, "unit": unit}
+    after = {
+        "code": code, "aggregation": aggregation, "field": field, "unit": unit, "recurring": recurring, "percentile": percentile,
+    }  # fmt: skip
     await audit.record(session, actor, "meter.made", "meter", str(meter.id), None, after)
     return meter
 
@@ -159,4 +165,7 @@ async def meter_ids(session: Session, terms: Sequence[Terms]) -> dict[str, int]:
     }
     if unknown:
         raise Invalid(code="unknown_meter", details=unknown)
+    unfit = {path: said for each in terms for path, said in meter_problems(each, known).items()}
+    if unfit:
+        raise Invalid(details=unfit)
     return {code: meter.id for code, meter in known.items()}

@@ -7,7 +7,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, Integer, Text, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tallystick.platform.tables import NOW, Base
@@ -18,7 +28,17 @@ class MeterRow(Base):
 
     __tablename__ = "meters"
     __table_args__ = (
-        CheckConstraint("aggregation IN ('count', 'sum', 'max', 'unique', 'latest')", name="aggregation"),
+        CheckConstraint(
+            "aggregation IN ('count', 'sum', 'max', 'min', 'average', 'unique', 'latest', 'weighted_sum', 'percentile')",
+            name="aggregation",
+        ),
+        CheckConstraint(
+            "NOT recurring OR aggregation IN ('count', 'sum', 'unique', 'weighted_sum')", name="recurring"
+        ),
+        CheckConstraint(
+            "(aggregation = 'percentile') = (percentile IS NOT NULL) AND percentile BETWEEN 1 AND 100",
+            name="percentile",
+        ),
         CheckConstraint("aggregation <> 'unique' OR field IS NOT NULL", name="field"),
     )
 
@@ -29,6 +49,8 @@ class MeterRow(Base):
     field: Mapped[str | None]
     filters: Mapped[dict[str, Any]]
     unit: Mapped[str]
+    recurring: Mapped[bool] = mapped_column(server_default="false")
+    percentile: Mapped[int | None] = mapped_column(SmallInteger)
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
@@ -116,4 +138,6 @@ class PlanChargeRow(Base):
     properties: Mapped[dict[str, Any]]
     adjustments: Mapped[dict[str, Any]]
     gl_code: Mapped[str]
+    filters: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    group_by: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)

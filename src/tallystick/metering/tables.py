@@ -5,7 +5,18 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import BigInteger as Big
-from sqlalchemy import CheckConstraint, Column, DateTime, Index, Integer, SmallInteger, Table, Text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy import Numeric as Number
 from sqlalchemy import text as where
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
@@ -107,6 +118,28 @@ class EventVoid(Base):
     unit_price: Mapped[Decimal | None]
     reason: Mapped[str]
     voided_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class MeterState(Base):
+    """What a recurring meter had when a period closed: the fold of all events before `at` that had arrived by `to_batch`.
+
+    `scope` is the digest of which of its events count and how they are split (`domain.carried.scope`). `levels` holds
+    [group values, level] pairs, `units` the [group values, unit] pairs of a unique meter. Rows are added, never changed: a correction
+    adds one with a later `to_batch`, and lines name the row they began from.
+    """
+
+    __tablename__ = "meter_states"
+    __table_args__ = (UniqueConstraint("account_no", "meter_id", "scope", "at", "to_batch"),)
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    account_no: Mapped[int]
+    meter_id: Mapped[int] = mapped_column(Integer)
+    scope: Mapped[bytes]
+    at: Mapped[datetime]
+    to_batch: Mapped[int]
+    levels: Mapped[list[Any]] = mapped_column(JSONB)
+    units: Mapped[list[Any] | None] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
