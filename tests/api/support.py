@@ -34,6 +34,7 @@ def make_settings(database_url: str, data_dir: Path, **changes: Any) -> Settings
         "rate_limit_principal": 1_000_000,
         "rate_limit_login": 1_000,
         "rate_limit_register": 1_000,
+        "rate_limit_reset": 1_000,
     }
     return Settings(**{**chosen, **changes})
 

@@ -13,7 +13,8 @@ def test_roles_hold_known_permissions_only() -> None:
 
 
 def test_support_only_reads() -> None:
-    assert {right for right in ROLES["support"] if not right.endswith(":read")} == {"rating:estimate"}
+    own = {"rating:estimate", "profile:write"}
+    assert {right for right in ROLES["support"] if not right.endswith(":read")} == own
 
 
 def test_finance_makes_neither_users_nor_keys_nor_time() -> None:

@@ -45,7 +45,7 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_token_is_read_back(key: SigningKey) -> None:
-    read = tokens.read(issued(key), key)
+    read = tokens.read(issued(key), {key.key_id: key.public})
     assert (read.user_id, read.token_version) == (7, 3)
     header = jwt.get_unverified_header(issued(key))
     assert header == {"alg": "EdDSA", "typ": "at+jwt", "kid": key.key_id}
@@ -53,23 +53,23 @@ def test_a_token_is_read_back(key: SigningKey) -> None:
 
 def test_leeway_is_thirty_seconds(key: SigningKey) -> None:
     now = datetime.now(UTC)
-    tokens.read(issued(key, now - timedelta(seconds=3620)), key)
+    tokens.read(issued(key, now - timedelta(seconds=3620)), {key.key_id: key.public})
     with pytest.raises(TokenExpired) as refused:
-        tokens.read(issued(key, now - timedelta(seconds=3640)), key)
+        tokens.read(issued(key, now - timedelta(seconds=3640)), {key.key_id: key.public})
     assert (refused.value.sentence, refused.value.code, refused.value.status) == (
         "Token expired",
         "token_expired",
         401,
     )
-    tokens.read(issued(key, now + timedelta(seconds=20)), key)
+    tokens.read(issued(key, now + timedelta(seconds=20)), {key.key_id: key.public})
     with pytest.raises(InvalidToken):
-        tokens.read(issued(key, now + timedelta(seconds=60)), key)
+        tokens.read(issued(key, now + timedelta(seconds=60)), {key.key_id: key.public})
 
 
 @pytest.mark.parametrize("missing", ["iss", "aud", "sub", "iat", "nbf", "exp", "jti", "ver"])
 def test_every_claim_is_required(key: SigningKey, missing: str) -> None:
     with pytest.raises(InvalidToken):
-        tokens.read(jwt.encode(claims(**{missing: None}), key.private, algorithm="EdDSA"), key)
+        tokens.read(jwt.encode(claims(**{missing: None}), key.private, algorithm="EdDSA"), {key.key_id: key.public})
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_every_claim_is_required(key: SigningKey, missing: str) -> None:
 )  # fmt: skip
 def test_strange_claims_are_refused(key: SigningKey, change: dict[str, Any]) -> None:
     with pytest.raises(InvalidToken):
-        tokens.read(jwt.encode(claims(**change), key.private, algorithm="EdDSA"), key)
+        tokens.read(jwt.encode(claims(**change), key.private, algorithm="EdDSA"), {key.key_id: key.public})
 
 
 def part(value: Any) -> str:
@@ -112,7 +112,7 @@ def test_other_algorithms_are_refused(key: SigningKey, tmp_path: Path) -> None:
     )
     for token in forged:
         with pytest.raises(InvalidToken):
-            tokens.read(token, key)
+            tokens.read(token, {key.key_id: key.public})
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_other_algorithms_are_refused(key: SigningKey, tmp_path: Path) -> None:
 )
 def test_garbage_is_an_invalid_token(key: SigningKey, garbage: str) -> None:
     with pytest.raises(InvalidToken) as refused:
-        tokens.read(garbage, key)
+        tokens.read(garbage, {key.key_id: key.public})
     assert (refused.value.sentence, refused.value.code) == ("Invalid token", "invalid_token")
 
 
@@ -141,7 +141,7 @@ def test_every_changed_character_breaks_it(key: SigningKey) -> None:
     for place in range(0, len(token) - 1, 7):
         changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
         with pytest.raises(InvalidToken):
-            tokens.read(changed, key)
+            tokens.read(changed, {key.key_id: key.public})
 
 
 def test_secrets_are_43_url_safe_characters() -> None:

@@ -27,11 +27,12 @@ from tallystick.entities.domain import TEST_ID
 from tallystick.identity import service as identity
 from tallystick.identity.service import Grant, Issuing
 from tallystick.kernel.actor import Actor
-from tallystick.kernel.errors import Forbidden, NotFound, Stale
+from tallystick.kernel.errors import NotFound, Stale
 from tallystick.kernel.period import Alignment, Cycle, Schedule, close_instant, next_boundary
 from tallystick.kernel.zones import zone
 from tallystick.platform import outbox
 from tallystick.platform.db import Session
+from tallystick.platform.http.fields import ReadOnly
 
 STAFF_FIELDS = frozenset({"external_id", "metadata"})
 """What a customer may not change: both steer how others' systems see the account."""
@@ -57,7 +58,7 @@ async def open_account(session: Session, actor: Actor, new: NewAccount, *, now: 
     be kept. A repeat opens another account: the caller's idempotency key or external_id prevents that.
     """
     if actor.is_customer:
-        raise Forbidden(details={"required": "a role of the staff"})
+        raise NotFound
     entity_id = actor.entity_id
     if new.test_clock_id is not None:
         clock = await _ready_clock(session, new.test_clock_id)
@@ -132,14 +133,14 @@ async def update(
 ) -> AccountView:
     """Changes what `changes` names of a locked account (`shown` is how it is now) and gives it as it is then.
 
-    A new zone counts from business time `now`: schedules follow at their next boundary. Raises `Forbidden`, `EmailTaken`,
+    A new zone counts from business time `now`: schedules follow at their next boundary. Raises `ReadOnly`, `EmailTaken`,
     `ExternalIdTaken`. A repeat changes nothing.
     """
     changed = {name: value for name, value in changes.items() if getattr(shown, name) != value}
     if not changed:
         return shown
     if actor.is_customer and changed.keys() & STAFF_FIELDS:
-        raise Forbidden(
+        raise ReadOnly(
             details=dict.fromkeys(sorted(changed.keys() & STAFF_FIELDS), "only staff may change this")
         )
     await _check_free(session, account, changed)

@@ -5,7 +5,9 @@ from tallystick.audit import places
 from tallystick.audit import service as audit
 from tallystick.audit.service import Mark
 from tallystick.billing.service import clocks, runs
+from tallystick.identity import recovery
 from tallystick.identity import service as identity
+from tallystick.identity.startup import letter_sender
 from tallystick.ledger import service as ledger
 from tallystick.metering import service as metering
 from tallystick.platform import repository as platform
@@ -16,6 +18,8 @@ from tallystick.platform.settings import Settings
 
 def all_chores(database: Database, settings: Settings) -> list[tuple[str, Step, float]]:
     """Name, step, and pause in seconds while there is nothing to do."""
+
+    sender = letter_sender(settings)
 
     async def seal_batches() -> bool:
         await metering.seal(database)
@@ -31,7 +35,12 @@ def all_chores(database: Database, settings: Settings) -> list[tuple[str, Step, 
         async with database.write() as session:
             await platform.purge_idempotency(session, settings.idempotency_days)
         async with database.write() as session:
+            await recovery.forget_old(session)
+        async with database.write() as session:
             return await identity.forget_expired_sessions(session) > 0
+
+    async def letters() -> bool:
+        return await recovery.send_one(database, sender)
 
     async def close_books() -> bool:
         await ledger.close(database)
@@ -42,6 +51,7 @@ def all_chores(database: Database, settings: Settings) -> list[tuple[str, Step, 
         ("seal-audit", _audit_sealer(database, settings), 0.25),
         ("billing-runs", billing_runs, 0.25),
         ("test-clocks", test_clocks, 0.25),
+        ("letters", letters, 0.5),
         ("close-books", close_books, 3600.0),
         ("forget-keys-and-sessions", forget_keys, 3600.0),
     ]

@@ -1,18 +1,22 @@
 """From a request's credentials to its actor.
 
 A verified credential is remembered for five seconds under the hash of what was presented, so that a busy caller costs a hash and a
-look-up, no signature check and no statement. Five seconds is also how long a revoked key or a disabled user still passes.
+look-up, no signature check and no statement. Five seconds is also how long a revoked key, an ended session or a disabled user still
+passes in other processes; the process that ends them forgets them at once.
 """
 
 import hashlib
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fastapi import Request
 
 from tallystick.identity import queries, tokens
-from tallystick.identity.domain import ROLES, InvalidToken, KeyStanding, Standing, TokenExpired
+from tallystick.identity.domain import ROLES, InvalidToken, KeyStanding, Standing, TokenExpired, may_use
 from tallystick.identity.passwords import Hasher
 from tallystick.kernel.actor import Actor, Kind
 from tallystick.kernel.errors import Unauthenticated
@@ -36,13 +40,15 @@ class Known:
     user_id: int | None
     account_no: int | None
     account_id: str | None
+    session_id: UUID | None = None
 
 
 @dataclass(slots=True)
 class Identity:
-    """What identity keeps for the length of a process: the signing key, the password threads, recent credentials."""
+    """What identity keeps for the length of a process: the key that signs, the keys that count, the password threads, recent credentials."""
 
     key: SigningKey
+    accepted: Mapping[str, Ed25519PublicKey]
     hasher: Hasher
     token_seconds: int
     known: dict[bytes, Known] = field(default_factory=dict)
@@ -64,6 +70,7 @@ async def authenticate(request: Request) -> Actor:
     if known is None or known.until <= time.monotonic():
         known = await _verify(identity, request.app.state.database, credential)
         _remember(identity.known, digest, known)
+    request.state.login_session = known.session_id
     return Actor(
         known.kind, known.id, known.role, known.permissions, known.entity_id, known.user_id, known.account_no,
         known.account_id, request_id, address,
@@ -96,31 +103,52 @@ async def _verify(identity: Identity, database: Database, credential: str) -> Kn
         async with database.read() as session:
             key = await queries.key_standing(session, tokens.secret_hash(credential))
         return _known_key(key, now)
-    claims = tokens.read(credential, identity.key)
-    async with database.read() as session:
-        standing = await queries.standing(session, claims.user_id)
-    if standing is None or standing.status != "active" or standing.token_version != claims.token_version:
-        raise InvalidToken
+    claims = tokens.read(credential, identity.accepted)
     left = claims.expires_at + tokens.LEEWAY_SECONDS - time.time()
-    return _known_user(standing, now + min(CACHE_SECONDS, left))
+    if claims.key_id is not None:
+        async with database.read() as session:
+            key = await queries.key_standing_by_id(session, claims.key_id)
+        return _known_key(key, now, left, claims.scopes)
+    assert claims.user_id is not None
+    async with database.read() as session:
+        standing = await queries.standing(session, claims.user_id, claims.session_id)
+    if standing is None or not may_use(standing, claims.token_version):
+        raise InvalidToken
+    return _known_user(standing, now + min(CACHE_SECONDS, left), claims.session_id)
 
 
-def _known_key(key: KeyStanding | None, now: float) -> Known:
+def _known_key(
+    key: KeyStanding | None, now: float, left: float = CACHE_SECONDS, scopes: frozenset[str] | None = None
+) -> Known:
+    """A key's own permissions; those of a token that it got, where the token has fewer."""
     if key is None or key.revoked_at is not None:
         raise InvalidToken
-    left = CACHE_SECONDS
+    left = min(left, CACHE_SECONDS)
     if key.expires_at is not None:
         left = min(left, (key.expires_at - datetime.now(UTC)).total_seconds())
         if left <= 0:
             raise TokenExpired
-    return Known(now + left, "api_key", str(key.id), "service", key.scopes, key.entity_id, None, None, None)
+    rights = key.scopes if scopes is None else key.scopes & scopes
+    return Known(now + left, "api_key", str(key.id), "service", rights, key.entity_id, None, None, None)
 
 
-def _known_user(user: Standing, until: float) -> Known:
+def _known_user(user: Standing, until: float, session_id: UUID | None) -> Known:
     return Known(
         until, "user", str(user.id), user.role, ROLES[user.role], user.entity_id, user.id, user.account_no,
-        user.account_id,
+        user.account_id, session_id,
     )  # fmt: skip
+
+
+def forget(identity: Identity, kind: Kind, id_: str) -> Callable[[], None]:
+    """For `session.after_commit`: what this user or key presented is looked at anew from the next request on."""
+
+    def work() -> None:
+        for digest in [
+            each for each, known in identity.known.items() if (known.kind, known.id) == (kind, id_)
+        ]:
+            del identity.known[digest]
+
+    return work
 
 
 def _remember(cache: dict[bytes, Known], digest: bytes, known: Known) -> None:

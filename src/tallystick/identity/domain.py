@@ -19,7 +19,7 @@ _READ = frozenset(
 _WRITE = frozenset(
     {
         "accounts:close", "accounts:write", "apikeys:write", "billing:write", "catalog:write", "clocks:write", "entities:write",
-        "events:backfill", "events:write", "invoices:write", "rating:estimate", "runs:write", "subscriptions:write", "taxes:write",
+        "events:backfill", "events:write", "invoices:write", "profile:write", "rating:estimate", "runs:write", "subscriptions:write", "taxes:write",
         "usage:write", "users:write",
     }
 )  # fmt: skip
@@ -30,18 +30,29 @@ PERMISSIONS = _READ | _WRITE
 ROLES: Mapping[Role, frozenset[str]] = {
     "admin": PERMISSIONS,
     "finance": PERMISSIONS - {"users:write", "apikeys:read", "apikeys:write", "clocks:write"},
-    "support": (_READ | {"rating:estimate"}) - {"apikeys:read"},
+    "support": (_READ | {"profile:write", "rating:estimate"}) - {"apikeys:read"},
     "customer": frozenset(
         {
             "accounts:read", "accounts:write", "billing:read", "catalog:read", "events:read", "invoices:read",
-            "profile:read", "rating:estimate", "subscriptions:read", "usage:read",
+            "profile:read", "profile:write", "rating:estimate", "subscriptions:read", "usage:read",
         }
     ),
 }  # fmt: skip
 """What each role may do. A customer's rights reach only what belongs to his own account."""
 
-SCOPES = PERMISSIONS - {"apikeys:read", "apikeys:write", "users:read", "users:write", "profile:read"}
-"""What an API key may be given: no key can make keys or users."""
+SCOPES = PERMISSIONS - {
+    "apikeys:read", "apikeys:write", "users:read", "users:write", "profile:read", "profile:write",
+}  # fmt: skip
+"""What an API key may be given: no key can make keys or users, or has a profile."""
+
+SESSION_DAYS = 30
+"""A sign-in ends after so many days, however often it was renewed."""
+IDLE_DAYS = 14
+"""A sign-in that nobody renews for so many days is over."""
+RESETS_AN_HOUR = 5
+"""Letters with a reset link that one user gets in an hour at most; what is asked beyond them is dropped without a word."""
+
+SessionEnd = Literal["logout", "reuse", "password", "role"]
 
 
 class EmailTaken(Conflict):
@@ -66,6 +77,21 @@ class TokenExpired(Unauthenticated):
 class InvalidToken(Unauthenticated):
     code = "invalid_token"
     sentence = "Invalid token"
+
+
+class WrongPassword(Invalid):
+    code = "wrong_password"
+    sentence = "current_password: is not your password"
+
+
+class ResetTokenInvalid(Invalid):
+    code = "reset_token_invalid"
+    sentence = "token: is unknown, used or expired; ask for another letter"
+
+
+class NoSession(Conflict):
+    code = "no_session"
+    sentence = "This token belongs to no sign-in; send all: true to end every token of yours"
 
 
 class UnknownScope(Invalid):
@@ -96,7 +122,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What of a user decides over his token, read at most every few seconds."""
+    """What of a user decides over his token, read at most every few seconds. `session_alive` is None where no session was asked about."""
 
     id: int
     role: Role
@@ -105,6 +131,7 @@ class Standing:
     account_id: str | None
     status: str
     token_version: int
+    session_alive: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +150,10 @@ def check_scopes(scopes: list[str]) -> list[str]:
     if not scopes or not set(scopes) <= SCOPES:
         raise UnknownScope(details={"scopes": "must be some of " + ", ".join(sorted(SCOPES))})
     return sorted(set(scopes))
+
+
+def may_use(user: Standing, token_version: int) -> bool:
+    """Whether a token of this user still counts. Where it belongs to a session, that session's life decides; else its version."""
+    if user.status != "active":
+        return False
+    return user.token_version == token_version if user.session_alive is None else user.session_alive

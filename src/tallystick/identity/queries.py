@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from tallystick.identity.domain import KeyStanding, Standing, User
 from tallystick.kernel.errors import NotFound
 from tallystick.kernel.pagination import Page, decode_cursor, encode_cursor
-from tallystick.platform.db import ReadSession
+from tallystick.platform.db import ReadSession, Record
 
 _USER = """u.id, u.role, u.entity_id, u.account_no, u.account_id, u.status, u.token_version,
            p.email, p.first_name, p.last_name"""
@@ -53,13 +54,62 @@ async def by_email(session: ReadSession, email: str) -> tuple[User, str] | None:
     return User(**fields), stored
 
 
-async def standing(session: ReadSession, user_id: int) -> Standing | None:
-    """What decides over a user's token (primary key)."""
+async def standing(session: ReadSession, user_id: int, session_id: UUID | None = None) -> Standing | None:
+    """What decides over a user's token, and whether its session lives (primary keys)."""
     record = await session.fetchrow(
-        "SELECT id, role, entity_id, account_no, account_id, status, token_version FROM users WHERE id = $1",
+        """
+        SELECT id, role, entity_id, account_no, account_id, status, token_version,
+               CASE WHEN $2::uuid IS NOT NULL THEN EXISTS (
+                   SELECT FROM sessions s WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > now()
+               ) END AS session_alive
+        FROM users u WHERE id = $1
+        """,
         user_id,
+        session_id,
     )
     return Standing(**record) if record else None
+
+
+async def session_of(session: ReadSession, token_hash: bytes) -> UUID | None:
+    """The session that a refresh token renews or has renewed (unique indexes)."""
+    found: UUID | None = await session.fetchval(
+        """
+        SELECT id FROM sessions WHERE refresh_hash = $1
+        UNION ALL SELECT session_id FROM spent_refresh_tokens WHERE token_hash = $1
+        """,
+        token_hash,
+    )
+    return found
+
+
+async def password_hash(session: ReadSession, user_id: int) -> str | None:
+    """The stored hash of a user's password (primary key)."""
+    found: str | None = await session.fetchval(
+        "SELECT password_hash FROM credentials WHERE user_id = $1", user_id
+    )
+    return found
+
+
+async def reset_email(session: ReadSession, token_hash: bytes) -> str | None:
+    """The address of the user whom a living reset token belongs to; None where the token does not count."""
+    found: str | None = await session.fetchval(
+        """
+        SELECT p.email FROM password_resets r JOIN users u ON u.id = r.user_id JOIN user_profiles p ON p.user_id = u.id
+        WHERE r.token_hash = $1 AND r.used_at IS NULL AND r.expires_at > now() AND u.status = 'active'
+        """,
+        token_hash,
+    )
+    return found
+
+
+async def letters_within_an_hour(session: ReadSession, user_id: int) -> int:
+    """How many reset letters a user got (index on user_id and sent_at)."""
+    return int(
+        await session.fetchval(
+            "SELECT count(*) FROM password_resets WHERE user_id = $1 AND sent_at > now() - interval '1 hour'",
+            user_id,
+        )
+    )
 
 
 async def key_standing(session: ReadSession, key_hash: bytes) -> KeyStanding | None:
@@ -67,6 +117,18 @@ async def key_standing(session: ReadSession, key_hash: bytes) -> KeyStanding | N
     record = await session.fetchrow(
         "SELECT id, entity_id, scopes, expires_at, revoked_at FROM api_keys WHERE key_hash = $1", key_hash
     )
+    return _key_standing(record)
+
+
+async def key_standing_by_id(session: ReadSession, key_id: int) -> KeyStanding | None:
+    """What decides over a token that was given for an API key (primary key)."""
+    record = await session.fetchrow(
+        "SELECT id, entity_id, scopes, expires_at, revoked_at FROM api_keys WHERE id = $1", key_id
+    )
+    return _key_standing(record)
+
+
+def _key_standing(record: Record | None) -> KeyStanding | None:
     if record is None:
         return None
     return KeyStanding(

@@ -27,6 +27,73 @@ class LoginIn(Body):
     password: str = Field(examples=["SecurePassword123!"])
 
 
+Token = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class RefreshIn(Body):
+    """The refresh token of the last grant."""
+
+    refresh_token: Token
+
+
+class LogoutIn(Body):
+    """Nothing at all ends the session of this request."""
+
+    refresh_token: Token | None = Field(
+        default=None, description="Ends the session of this token too, where it is yours"
+    )
+    all: bool = Field(default=False, description="Ends all sessions, and every other token of yours")
+
+
+class EndedOut(BaseModel):
+    """What ended."""
+
+    sessions_ended: int
+
+
+class PasswordIn(Body):
+    """Your password, and the one to come."""
+
+    current_password: str
+    new_password: NewPassword
+
+
+class ForgotIn(Body):
+    """Any address, whether or not it has an account."""
+
+    email: Email
+
+
+class ResetIn(Body):
+    """The code of the letter."""
+
+    token: Token
+    new_password: NewPassword
+
+
+class TokenOut(BaseModel):
+    """RFC 6749 §5.1."""
+
+    access_token: str
+    token_type: str = Field(examples=["bearer"])
+    expires_in: int
+    scope: str = Field(description="What the token may do, apart by spaces")
+    refresh_token: str | None = Field(default=None, description="Not with `client_credentials`")
+
+
+class TokenRefused(BaseModel):
+    """RFC 6749 §5.2."""
+
+    error: str = Field(examples=["invalid_grant"])
+    error_description: str
+
+
+class KeySetOut(BaseModel):
+    """RFC 7517; keys as in RFC 8037."""
+
+    keys: list[dict[str, str]]
+
+
 class GrantOut(BaseModel):
     """A sign-in."""
 

@@ -6,12 +6,19 @@ from uuid import UUID
 
 from tallystick.audit import service as audit
 from tallystick.identity import queries, repository, tokens
-from tallystick.identity.domain import EmailTaken, KeyNotFound, Role, Standing, User, check_scopes
+from tallystick.identity.domain import (
+    SESSION_DAYS,
+    BadCredentials,
+    EmailTaken,
+    KeyNotFound,
+    Role,
+    Standing,
+    User,
+    check_scopes,
+)
 from tallystick.kernel.actor import Actor
 from tallystick.platform.db import Session
 from tallystick.platform.keys import SigningKey
-
-REFRESH_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Issuing:
-    """What signing in needs from the edge: key, clock and chance."""
+    """What signing in needs from the edge: key, clock and chance. `session_id` is a fresh id: of a new session, or of a renewal."""
 
     key: SigningKey
     now: datetime
@@ -58,13 +65,23 @@ async def register_user(
 
 
 async def sign_in(session: Session, user: User, issuing: Issuing) -> Grant:
-    """Opens a session for a user whose password was right, and writes it down."""
-    expires_at = issuing.now + timedelta(days=REFRESH_DAYS)
-    await repository.insert_session(
-        session, issuing.session_id, user.id, tokens.secret_hash(issuing.refresh_token), expires_at
-    )
+    """Opens a session for a user whose password was right, and writes it down.
+
+    Raises `BadCredentials` where the password was changed or the user ended since it was looked at.
+    """
+    expires_at = issuing.now + timedelta(days=SESSION_DAYS)
+    opened = await repository.insert_session(
+        session, issuing.session_id, user.id, user.token_version, tokens.secret_hash(issuing.refresh_token), expires_at
+    )  # fmt: skip
+    if not opened:
+        raise BadCredentials
+    return grant(user, issuing.session_id, issuing)
+
+
+def grant(user: User, session_id: UUID, issuing: Issuing) -> Grant:
+    """What a sign-in and each renewal of it answer."""
     token = tokens.issue(
-        issuing.key, standing_of(user), issuing.session_id, now=issuing.now, seconds=issuing.seconds,
+        issuing.key, standing_of(user), session_id, now=issuing.now, seconds=issuing.seconds,
         jti=str(issuing.session_id),
     )  # fmt: skip
     return Grant(token, "bearer", issuing.seconds, user.id, user.email, issuing.refresh_token)
@@ -102,6 +119,7 @@ async def ensure_admin(
     await repository.set_password(session, user.id, password_hash)
     if user.role != "admin" or user.status != "active":
         await repository.set_role(session, user.id, "admin")
+    await repository.end_sessions(session, user.id, "role")
     before, after = {"role": user.role, "status": user.status}, {"role": "admin", "status": "active"}
     await audit.record(session, actor, "user.made_admin", "user", str(user.id), before, after)
     return await queries.user(session, user.id), False

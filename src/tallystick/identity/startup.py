@@ -7,7 +7,9 @@ from fastapi import FastAPI
 
 from tallystick.identity.authentication import Identity
 from tallystick.identity.passwords import Hasher
-from tallystick.platform.keys import SigningKey, load_key
+from tallystick.identity.recovery import Sender
+from tallystick.platform.keys import SigningKey, accepted_keys, load_key
+from tallystick.platform.mailer import mailer
 from tallystick.platform.settings import Settings
 
 ACCESS_KEY = "access-tokens"
@@ -20,7 +22,18 @@ def access_key(settings: Settings) -> SigningKey:
 
 def identity_of(settings: Settings) -> Identity:
     """The signing key and the password threads of one process."""
-    return Identity(access_key(settings), Hasher(settings.bcrypt_cost), settings.access_token_seconds)
+    key = access_key(settings)
+    accepted = accepted_keys(settings.data_dir / "keys", ACCESS_KEY, key)
+    return Identity(key, accepted, Hasher(settings.bcrypt_cost), settings.access_token_seconds)
+
+
+def letter_sender(settings: Settings) -> Sender:
+    """How this installation sends reset letters. Without a page of its own, development names one on this machine."""
+    page = settings.password_reset_url
+    if page is None and settings.environment == "development":
+        page = f"http://localhost:{settings.subscription_port}/reset-password"
+    key = access_key(settings).derived("password resets")
+    return Sender(mailer(settings), key, settings.password_reset_seconds, page)
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tallystick.kernel.errors import Forbidden
+from tallystick.kernel.errors import Forbidden, NotFound
 
 Kind = Literal["user", "api_key", "system", "anonymous"]
 
@@ -42,9 +42,12 @@ class Actor:
         return self.kind == "system" or permission in self.permissions
 
     def require(self, permission: str) -> None:
-        """Raises `Forbidden` unless the actor holds `permission`."""
-        if not self.may(permission):
-            raise Forbidden(details={"required": permission})
+        """Raises `Forbidden` unless the actor holds `permission`; for a customer, what he may not is not there (`NotFound`)."""
+        if self.may(permission):
+            return
+        if self.is_customer:
+            raise NotFound
+        raise Forbidden(details={"required": permission})
 
 
 def system_actor(name: str, *, request_id: str = "", entity_id: int = 1) -> Actor:

@@ -74,6 +74,25 @@ def load_key(folder: Path, name: str, *, make: bool) -> SigningKey:
     return SigningKey(key_id(public), private, public)
 
 
+def accepted_keys(folder: Path, name: str, signing: SigningKey) -> dict[str, Ed25519PublicKey]:
+    """Public keys by id whose signatures count: the one that signs, then those in `name.*.pem`, private or public.
+
+    So a key is changed without a gap: the next one lies beside it first, the last one afterwards (decision 0005).
+    """
+    accepted = {signing.key_id: signing.public}
+    for path in sorted(folder.glob(f"{name}.*.pem")):
+        pem = path.read_bytes()
+        found: object = (
+            serialization.load_pem_private_key(pem, password=None).public_key()
+            if b"PRIVATE KEY" in pem
+            else serialization.load_pem_public_key(pem)
+        )
+        if not isinstance(found, Ed25519PublicKey):
+            raise KeyMissing(f"The key {path} is not an Ed25519 key")
+        accepted[key_id(found)] = found
+    return accepted
+
+
 def _generate(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     pem = Ed25519PrivateKey.generate().private_bytes(

@@ -1,6 +1,7 @@
 """Mail. Development and test entities write files; what sends them over the network comes with delivery."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
@@ -37,19 +38,39 @@ class FileMailer:
         self.folder = folder
 
     def send(self, mail: Mail) -> None:
-        """Raises `OSError` where the folder cannot be written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """On disk when this returns, readable for the owner alone. Raises `OSError` where the folder cannot be written."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.folder / _file_name(mail.key)
+        if path.exists():
+            return
         message = EmailMessage()
         message["To"] = mail.to
         message["From"] = "billing@localhost"
         message["Subject"] = mail.subject
         message["Message-Id"] = f"<{mail.key}@tallystick>"
-        message.set_content(mail.text)
-        path = self.folder / _file_name(mail.key)
-        if not path.exists():
-            part = path.with_suffix(".part")
-            part.write_bytes(bytes(message))
-            part.rename(path)
+        message.set_content(
+            mail.text, cte="8bit"
+        )  # a link stays one line, for people who read the file itself
+        part = path.with_suffix(".part")
+        with open(part, "wb", opener=_private) as file:
+            file.write(bytes(message))
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+        _settle(self.folder)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _settle(folder: Path) -> None:
+    """The name too is on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _file_name(key: str) -> str:

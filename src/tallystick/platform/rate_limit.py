@@ -3,7 +3,7 @@
 A bucket holds `limit` tokens and refills evenly within `seconds`. One Lua script takes tokens under Redis's own clock. Principals
 take a handful at a time and spend them here, so that a busy caller does not cost a round trip per request; what they do not spend
 within two seconds is lost to them. Redis down: requests go on under buckets of this process, a counter rises and a log line warns;
-sign-in and registration fall to a stricter one (CONTRACT §2).
+sign-in, registration and password resets fall to a stricter one (CONTRACT §2).
 """
 
 import ipaddress
@@ -186,11 +186,15 @@ def policies(settings: Settings) -> dict[str, Policy]:
     return {
         "anonymous": Policy("anonymous", settings.rate_limit_anonymous),
         "principal": Policy("principal", principal, chunk=max(1, min(1000, principal // 60))),
-        "login": Policy("login", settings.rate_limit_login, strict=max(1, settings.rate_limit_login // 2)),
-        "register": Policy(
-            "register", settings.rate_limit_register, strict=max(1, settings.rate_limit_register // 2)
-        ),
+        "login": _strict("login", settings.rate_limit_login),
+        "register": _strict("register", settings.rate_limit_register),
+        "reset": _strict("reset", settings.rate_limit_reset),
     }
+
+
+def _strict(name: str, limit: int) -> Policy:
+    """Half of it where processes cannot count together: such a limit stands between a guesser and an account."""
+    return Policy(name, limit, strict=max(1, limit // 2))
 
 
 async def limit(request: Request, actor: Actor | None) -> None:

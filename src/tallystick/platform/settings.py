@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     admin_password: SecretStr | None = None
     access_token_seconds: int = Field(default=3600, ge=60, le=86400)
     bcrypt_cost: int = Field(default=12, ge=4, le=16)
+    password_reset_seconds: int = Field(default=1800, ge=60, le=86400)
+    password_reset_url: str | None = None
 
     default_currency: str = "USD"
     allowed_services: Annotated[tuple[str, ...], NoDecode] = ("Database Hosting",)
@@ -57,6 +59,7 @@ class Settings(BaseSettings):
     rate_limit_principal: int = Field(default=6000, ge=1)
     rate_limit_login: int = Field(default=10, ge=1)
     rate_limit_register: int = Field(default=30, ge=1)
+    rate_limit_reset: int = Field(default=10, ge=1)
     redis_timeout_ms: int = Field(default=250, ge=10, le=10_000)
     idempotency_days: int = Field(default=30, ge=1)
 
@@ -89,6 +92,15 @@ class Settings(BaseSettings):
             raise ValueError("is not an ISO 4217 currency code")
         return value
 
+    @field_validator("password_reset_url")
+    @classmethod
+    def _page(cls, value: str | None) -> str | None:
+        if value is not None and (
+            not value.startswith(("http://", "https://")) or any(char in value for char in " #\r\n")
+        ):
+            raise ValueError("must be the http(s) address of a page, without a fragment")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _postgres(cls, value: str | None) -> str | None:
@@ -107,6 +119,8 @@ class Settings(BaseSettings):
     def _whole(self) -> "Settings":
         if self.environment == "production" and not self.database_url:
             raise ValueError("DATABASE_URL is required in production")
+        if self.environment == "production" and (self.password_reset_url or "https://").startswith("http://"):
+            raise ValueError("TALLYSTICK_PASSWORD_RESET_URL must begin with https:// in production")
         if (self.admin_email is None) != (self.admin_password is None):
             raise ValueError("TALLYSTICK_ADMIN_EMAIL and TALLYSTICK_ADMIN_PASSWORD go together")
         return self

@@ -74,7 +74,8 @@ class Edge:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status, sent = message["status"], True
-                message["headers"] = [*message.get("headers", ()), *self._extra(scope, request_id)]
+                own_headers = list(message.get("headers", ()))
+                message["headers"] = [*own_headers, *self._extra(scope, request_id, own_headers)]
             await send(message)
 
         try:
@@ -121,11 +122,13 @@ class Edge:
             response = await lane(Request(scope, body))
             await response(scope, body, answer)
 
-    def _extra(self, scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:
+    def _extra(
+        self, scope: Scope, request_id: str, own: list[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]]:
         headers = [(b"x-request-id", request_id.encode()), *_HEADERS]
         if scope["path"].startswith(_DOCS):
             headers[-1] = (b"content-security-policy", _DOCS_POLICY)
-        else:
+        elif not any(name.lower() == b"cache-control" for name, _ in own):
             headers.append((b"cache-control", b"no-store"))
         limit: dict[bytes, bytes] = scope["state"].get("rate_limit_headers", {})
         return [*headers, *limit.items()]

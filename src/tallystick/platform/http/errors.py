@@ -148,7 +148,7 @@ def request_id(request: Request) -> str:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI description of refusals: `responses=responses(404, 409)`; 400, 401, 403, 422, 429 and 503 come with every route."""
+    """The OpenAPI description of refusals: `responses=responses(404, 409)`; 400, 401, 403, 404, 413, 415, 422, 429, 500 and 503 come with every route."""
     return {status: {"model": Refused, "description": _WORDS[status]} for status in statuses}
 
 
@@ -158,4 +158,4 @@ _WORDS = {
     413: "Over the size limit", 415: "Unsupported media type", 422: "Invalid fields", 429: "Rate limited", 500: "Our fault",
     503: "A dependency is down",
 }  # fmt: skip
-COMMON = responses(400, 401, 403, 413, 415, 422, 429, 500, 503)
+COMMON = responses(400, 401, 403, 404, 413, 415, 422, 429, 500, 503)

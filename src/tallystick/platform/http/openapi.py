@@ -12,6 +12,14 @@ SCHEMES = {
         "bearerFormat": "JWT",
         "description": "The access token of a login, or an API key.",
     },
+    "oauth2": {
+        "type": "oauth2",
+        "description": "Sign in here: e-mail and password, or an API key's number and the key as client.",
+        "flows": {
+            "password": {"tokenUrl": "/v1/auth/token", "refreshUrl": "/v1/auth/token", "scopes": {}},
+            "clientCredentials": {"tokenUrl": "/v1/auth/token", "scopes": {}},
+        },
+    },
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "An API key (`tsk_…`)."},
 }
 
@@ -40,7 +48,9 @@ def _name_permissions(app: FastAPI, paths: dict[str, dict[str, Any]]) -> None:
             operation = paths.get(str(context.path_format), {}).get(method.lower())
             if operation is None:
                 continue
-            operation["security"] = [] if permission is None else [{"bearer": []}, {"apiKey": []}]
+            operation["security"] = (
+                [] if permission is None else [{"oauth2": []}, {"bearer": []}, {"apiKey": []}]
+            )
             if permission is not None:
                 operation["x-permission"] = permission
 
