@@ -60,17 +60,16 @@ class CurrencyTotal:
 
 @dataclass(frozen=True, slots=True)
 class LineCheck:
-    """How many invoice lines are, before rounding, exactly the sum of the report rows behind them."""
+    """How many invoice lines are, before rounding, exactly what they must be: the sum of the report rows behind them, or `what`."""
 
     label: str
     agreeing: int
     compared: int
+    what: str = "the exact sum of their rows"
 
     def sentence(self) -> str:
         """`406 of 406 FOCUS invoice lines are the exact sum of their rows`."""
-        return (
-            f"{self.agreeing} of {self.compared} {self.label} invoice lines are the exact sum of their rows"
-        )
+        return f"{self.agreeing} of {self.compared} {self.label} invoice lines are {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,10 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One billed source (a report or the sample) and what was left out of it. `parked` are accounts that could not be billed."""
+    """One billed source (a report or the sample) and what was left out of it. `parked` are accounts that could not be billed.
+
+    `list_comparison` stands beside `comparison` where a report states two prices. `zone` says which zone its times are in.
+    """
 
     title: str
     statements: tuple[Statement, ...]
@@ -126,6 +128,8 @@ class Source:
     bad_rows: tuple[BadRow, ...] = ()
     verdicts: Verdicts | None = None
     parked: tuple[str, ...] = ()
+    list_comparison: Comparison | None = None
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,15 @@ from rich.console import Console
 
 from tallystick.accounts import queries as accounts
 from tallystick.billing.domain.runs import Parked, Run
-from tallystick.billing.importers.compare import compare, exact_lines
+from tallystick.billing.importers.compare import compared, exact_lines
 from tallystick.billing.importers.dataset import Dataset
+from tallystick.billing.importers.discover import Discovery
+from tallystick.billing.importers.plan import ImportPlan
 from tallystick.billing.service import loading
 from tallystick.billing.service.loading import Loader
 from tallystick.cli import output
 from tallystick.cli.bill_reading import Issued, check_lines, explained, issued, statement
-from tallystick.cli.bill_report import BillReport, Explanation, Source, currency_totals
+from tallystick.cli.bill_report import BillReport, Explanation, LineCheck, Source, currency_totals
 from tallystick.cli.importing import Input, Loaded, loader, put, read_folder
 from tallystick.cli.progress import Steps
 from tallystick.cli.runtime import connected, servers
@@ -52,7 +54,10 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     data: Annotated[
-        Path | None, typer.Option(help="A folder (or file) with FOCUS 1.0 or Oracle Cloud cost reports.")
+        Path | None,
+        typer.Option(
+            help="A folder (or file) with FOCUS 1.0, Oracle Cloud or AWS cost reports, or token traces."
+        ),
     ] = None,
     if_empty: Annotated[
         bool, typer.Option("--if-empty", hidden=True, help="Do nothing where there are accounts already.")
@@ -65,7 +70,7 @@ def demo(
     """
     settings = load_settings()
     steps = Steps(Console(stderr=True), time.monotonic)
-    sources, others = read_folder(data, steps) if data else ([Input(sample_month())], 0)
+    sources, beside = read_folder(data, steps) if data else ([Input(sample_month())], Discovery((), 0))
     with ExitStack() as running:
         with steps.step("start the database", 1, "database"):
             reached = running.enter_context(servers(settings))
@@ -78,7 +83,7 @@ def demo(
         report = asyncio.run(connected(reached.database_url, work))
     if report is None:
         return
-    report = replace(report, remarks=_remarks(others), next_commands=_next(report.explanation, reached.urls))
+    report = replace(report, remarks=_remarks(beside), next_commands=_next(report.explanation, reached.urls))
     if as_json:
         output.print_json(view(report))
     else:
@@ -122,7 +127,7 @@ async def _demo(database: Database, sources: Sequence[Input], steps: Steps) -> B
 def _compared(
     loaded: Sequence[Loaded], found: Sequence[Sequence[Issued]], parked: Sequence[Parked], steps: Steps
 ) -> list[Source]:
-    rows = sum(len(each.source.plan.expectations) for each in loaded if each.source.plan)
+    rows = sum(len(each.source.plan.event_lines) for each in loaded if each.source.plan)
     with steps.step("compare with the reports", rows, "rows") if rows else nullcontext():
         return [_source(each, invoices, parked) for each, invoices in zip(loaded, found, strict=True)]
 
@@ -158,25 +163,39 @@ async def _bill(
 def _source(loaded: Loaded, found: Sequence[Issued], parked: Sequence[Parked]) -> Source:
     plan = loaded.source.plan
     ids = {account.id for account in loaded.accounts.values()}
+    first, second = compared(plan) if plan else (None, None)
     return Source(
         title=loaded.source.dataset.title,
         statements=tuple(statement(each) for each in found),
-        comparison=compare(plan.mapping, plan.expectations) if plan else None,
-        line_check=check_lines(plan.mapping.label, found, exact_lines(plan.expectations)) if plan else None,
+        comparison=first,
+        list_comparison=second,
+        line_check=_line_check(plan, found) if plan else None,
         not_billed=plan.not_billed if plan else (),
         bad_rows=loaded.refused(),
         verdicts=loaded.counts(),
         parked=tuple(
             f"{each.account_id}: {each.reason} [{each.code}]" for each in parked if each.account_id in ids
         ),
+        zone=plan.mapping.zone if plan else "",
     )
 
 
-def _remarks(others: int) -> tuple[str, ...]:
-    if not others:
-        return ()
-    files = "file in the folder is" if others == 1 else "files in the folder are"
-    return (f"{others} other CSV {files} of no format that is read here",)
+def _line_check(plan: ImportPlan, found: Sequence[Issued]) -> LineCheck:
+    if not plan.priced:
+        return check_lines(plan.mapping.label, found, exact_lines(plan.expectations))
+    counted = check_lines(plan.mapping.label, found, plan.priced)
+    return replace(counted, what="exactly what their tokens come to, counted tier by tier")
+
+
+def _remarks(beside: Discovery) -> tuple[str, ...]:
+    found = [
+        f"{path.name} lists subscribers; this bills them for a year on a test clock: {_program()} subscribers {path}"
+        for path in beside.subscribers
+    ]
+    if beside.others:
+        files = "file in the folder is" if beside.others == 1 else "files in the folder are"
+        found.append(f"{beside.others} other CSV {files} of no format that is read here")
+    return tuple(found)
 
 
 def _next(explanation: Explanation | None, urls: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -206,13 +225,21 @@ def _program() -> str:
         return "tallystick"
 
 
+def _differences(shown: dict[str, Any] | None) -> Sequence[dict[str, Any]]:
+    return shown.get("differences", ()) if shown else ()
+
+
 def view(report: BillReport) -> dict[str, Any]:
     """The report for programs: all of it, every line and every digit, with its sentences."""
     shown = asdict(report)
     for source, own in zip(report.sources, shown["sources"], strict=True):
-        for name in ("comparison", "line_check", "verdicts"):
+        for name in ("comparison", "list_comparison", "line_check", "verdicts"):
             part = getattr(source, name)
             if part is not None:
                 own[name]["sentence"] = part.sentence()
+            for each, difference in zip(
+                getattr(part, "differences", ()), _differences(own[name]), strict=True
+            ):
+                difference["reason"] = each.reason
     shown["next_commands"] = [{"command": command, "shows": what} for command, what in report.next_commands]
     return shown

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tallystick.accounts.domain import Account
 from tallystick.billing.importers.dataset import Dataset
-from tallystick.billing.importers.discover import FoundReport, discover, load
+from tallystick.billing.importers.discover import NAMES, Discovery, FoundReport, discover, load
 from tallystick.billing.importers.plan import ImportPlan
 from tallystick.billing.importers.reader import BadRow
 from tallystick.billing.service import loading
@@ -48,25 +48,25 @@ class Loaded:
         rows = list(plan.bad_rows) if plan else []
         for position, verdict in enumerate(self.verdicts):
             if verdict.status in ("conflict", "invalid"):
-                line_no = plan.expectations[position].line_no if plan else position + 1
+                line_no = plan.event_lines[position] if plan else position + 1
                 name, problem = next(iter(verdict.details.items()), ("row", verdict.reason))
                 rows.append(BadRow(line_no, name, problem))
         return tuple(sorted(rows, key=lambda row: row.line_no))
 
 
-def read_folder(root: Path, steps: Steps) -> tuple[list[Input], int]:
-    """The reports below `root`, read whole, and how many other CSV files were passed over. Raises `NotFound` where there is none."""
+def read_folder(root: Path, steps: Steps) -> tuple[list[Input], Discovery]:
+    """The reports below `root`, read whole, and what else was found. Raises `NotFound` where there is no report."""
     found = discover(root)
     if not found.reports:
-        raise NotFound("The data folder holds no FOCUS 1.0 and no Oracle Cloud cost report")
-    return [read_report(report, steps) for report in found.reports], found.others
+        raise NotFound(f"The data folder holds nothing that is read as usage: {NAMES}")
+    return [read_report(report, steps) for report in found.reports], found
 
 
 def read_report(report: FoundReport, steps: Steps) -> Input:
     """One report, read whole."""
     with steps.step(f"read {report.mapping.label} report", 0, "rows") as done:
         plan = load(report)
-        done(len(plan.expectations) + len(plan.not_billed) + len(plan.bad_rows))
+        done(len(set(plan.event_lines)) + len(plan.not_billed) + len(plan.bad_rows))
     return Input(plan.dataset, plan)
 
 

@@ -4,9 +4,9 @@ Names and descriptions come from foreign files: they are printed as plain text (
 """
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -30,12 +30,16 @@ SHOWN_LINES = 8
 """Lines shown per statement before the smallest are gathered in one; `None` in `render` shows all."""
 
 WIDTH = 100
+APART = 3
+"""So many rows with one reason are told one by one; more are told together, their lines named."""
+
 _INDENT = (0, 0, 0, 2)
 _GAP = 3
 _UNIT_WIDTH = 14
 _LEAST_DESCRIPTION = 16
 _SHOWN_DECIMALS = 12
 _ZERO = Decimal(0)
+_Row = TypeVar("_Row")
 
 
 def render(report: BillReport, console: Console, shown_lines: int | None = SHOWN_LINES) -> None:
@@ -167,14 +171,17 @@ def _totals(totals: Sequence[CurrencyTotal]) -> RenderableType:
 
 def _comparison(source: Source) -> RenderableType:
     parts: list[RenderableType] = [_plain(source.title, "bold")]
+    if source.zone:
+        parts.append(_plain(source.zone, "dim"))
     if source.verdicts:
         parts.append(Text(source.verdicts.sentence()))
-    if source.comparison:
-        parts.extend(_agreement(source.comparison))
+    for each in (source.comparison, source.list_comparison):
+        parts.extend(_agreement(each) if each else ())
     if source.line_check:
         whole = source.line_check.agreeing == source.line_check.compared
         parts.append(Text(source.line_check.sentence(), "green" if whole else "bold red"))
-    parts.extend(_plain(f"line {row.line_no} is not billed: {row.reason}") for row in source.not_billed)
+    for reason, rows in _together(source.not_billed, lambda row: row.reason):
+        parts.append(_plain(f"{_lines(row.line_no for row in rows)} not billed: {reason}"))
     parts.extend(
         _plain(f"line {row.line_no} was refused: {row.field} {row.reason}", "red") for row in source.bad_rows
     )
@@ -182,13 +189,43 @@ def _comparison(source: Source) -> RenderableType:
     return Padding(Group(*parts, Text()), _INDENT)
 
 
+def _together(rows: Iterable[_Row], shared: Callable[[_Row], str]) -> list[tuple[str, list[_Row]]]:
+    """Rows that share a reason in one group, in order of first appearance; up to `APART` of them are told one by one."""
+    groups: dict[str, list[_Row]] = {}
+    for row in rows:
+        groups.setdefault(shared(row), []).append(row)
+    return [
+        (reason, part)
+        for reason, own in groups.items()
+        for part in ([own] if len(own) > APART else [[row] for row in own])
+    ]
+
+
+def _lines(numbers: Iterable[int]) -> str:
+    """`line 7 is`, or `12 rows (lines 2 to 13) are`: every line is named."""
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    count = sum(last - first + 1 for first, last in spans)
+    named = ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in spans)
+    return f"line {named} is" if count == 1 else f"{count} rows (lines {named}) are"
+
+
 def _agreement(comparison: Comparison) -> Iterable[RenderableType]:
     yield Text(comparison.sentence(), "bold green" if not comparison.differences else "bold yellow")
     if comparison.without_cost:
         yield Text(f"{comparison.without_cost} billed rows state no cost and cannot be compared")
-    for each in comparison.differences:
-        yield _plain(f"line {each.line_no} cannot agree: {each.provider}, {each.description}", "bold")
-        yield Padding(_plain(each.reason), _INDENT)
+    for cause, rows in _together(comparison.differences, lambda each: each.cause):
+        if cause and len(rows) > 1:
+            yield _plain(f"{_lines(each.line_no for each in rows)[:-4]} cannot agree for one reason", "bold")
+            yield Padding(_plain(f"{cause}. For example line {rows[0].line_no}: {rows[0].product}"), _INDENT)
+            continue
+        for each in rows:
+            yield _plain(f"line {each.line_no} cannot agree: {each.provider}, {each.description}", "bold")
+            yield Padding(_plain(each.reason), _INDENT)
 
 
 def _explanation(explanation: Explanation) -> RenderableType:

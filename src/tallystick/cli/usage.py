@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tallystick.billing.importers.discover import FoundReport, recognise
-from tallystick.billing.importers.rows import MAPPINGS, NotBilled
+from tallystick.billing.importers.discover import FORMATS, FoundReport, recognise
+from tallystick.billing.importers.rows import NotBilled
 from tallystick.cli import output
 from tallystick.cli.importing import Loaded, loader, put, read_report
 from tallystick.cli.progress import Steps
@@ -30,6 +30,8 @@ class Format(StrEnum):
 
     focus = "focus"
     oci = "oci"
+    cur = "cur"
+    tokens = "tokens"
 
 
 @app.callback()
@@ -45,7 +47,7 @@ def import_(
     ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Load a cost report: customers, meters, its list prices as a plan, and every row as an event. Bills nothing.
+    """Load a cost report or a token trace: customers, meters, its prices as a plan, and every row as an event. Bills nothing.
 
     A repeat loads nothing twice. Exit status 1 where rows were refused; the others are loaded.
     """
@@ -71,7 +73,7 @@ def import_(
 def _report(file: Path, wanted: Format | None) -> FoundReport:
     if wanted is None:
         return recognise(file)
-    return FoundReport(file, next(mapping for mapping in MAPPINGS if mapping.code == wanted.value))
+    return FoundReport(file, next(mapping for mapping in FORMATS if mapping.code == wanted.value))
 
 
 def view(loaded: Loaded) -> dict[str, Any]:
@@ -82,6 +84,7 @@ def view(loaded: Loaded) -> dict[str, Any]:
     return {
         "title": dataset.title,
         "format": plan.mapping.code if plan else None,
+        "zone": plan.mapping.zone if plan else "",
         "customers": len(dataset.customers),
         "meters": len(dataset.meters),
         "events": asdict(counts) | {"sentence": counts.sentence()},
@@ -93,7 +96,7 @@ def view(loaded: Loaded) -> dict[str, Any]:
 
 def _say(loaded: Loaded, shown: dict[str, Any]) -> None:
     typer.echo(f"{shown['title']}: {shown['customers']:,} customers, {shown['meters']:,} meters")
-    typer.echo(shown["events"]["sentence"])
+    typer.echo(shown["events"]["sentence"] + (f"; {shown['zone']}" if shown["zone"] else ""))
     for reason, lines in _reasons(loaded.source.plan.not_billed if loaded.source.plan else ()).items():
         more = ", …" if len(lines) > SHOWN_LINES else ""
         named = ", ".join(str(line) for line in lines[:SHOWN_LINES])

@@ -1,6 +1,6 @@
 """Our money beside the report's, row by row.
 
-Ours is quantity × list price, exact. The report's cost is that product rounded when it was written, to a number of decimals
+Ours is quantity × price, exact. The report's cost is that product rounded when it was written, to a number of decimals
 that the column itself shows (AWS writes ten and pads an eleventh with a zero, Oracle writes eleven or eighteen). A row agrees
 when our product, rounded half away from zero to the decimals its provider writes, is the report's cost to the last digit.
 """
@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from tallystick.billing.importers.mapping import Mapping
+from tallystick.billing.importers.plan import ImportPlan
 from tallystick.billing.importers.rows import UsageRow
 from tallystick.billing.importers.values import decimals
 from tallystick.kernel.money import round_fraction
@@ -22,7 +23,10 @@ _WIDE = Context(prec=200)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A row whose cost we cannot reproduce: both amounts, and what its other columns say about why."""
+    """A row whose cost we cannot reproduce: both amounts, and what its other columns say about why.
+
+    `product` writes the multiplication out; `cause` is why, as far as other rows may share it, empty where nothing explains the difference.
+    """
 
     line_no: int
     event_id: str
@@ -30,7 +34,13 @@ class Difference:
     description: str
     ours: Decimal
     reports: Decimal
-    reason: str
+    product: str
+    cause: str = ""
+
+    @property
+    def reason(self) -> str:
+        """All there is to say: why, and both amounts."""
+        return f"{self.cause}; {self.product}" if self.cause else self.product
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +52,11 @@ class Comparison:
     compared: int
     differences: tuple[Difference, ...]
     without_cost: int
+    basis: str = ""
 
     def sentence(self) -> str:
-        """`858 of 860 FOCUS rows agree to the last digit`."""
-        return f"{self.agreeing} of {self.compared} {self.label} rows agree to the last digit"
+        """`858 of 860 FOCUS rows agree to the last digit`; `basis` says at which price where there are two."""
+        return f"{self.agreeing} of {self.compared} {self.label} rows agree to the last digit{self.basis}"
 
 
 def rated(quantity: Decimal, unit_price: Decimal) -> Fraction:
@@ -60,44 +71,80 @@ def _standard(unit_price: Decimal) -> Price:
 
 def compare(mapping: Mapping, rows: Sequence[UsageRow]) -> Comparison:
     """Price each row with the engine's own rating and hold it against the report's cost. Rows without one do not count."""
-    stated = [(row, row.expected_cost) for row in rows if row.expected_cost is not None]
+    stated = [(row, row.unit_price, row.expected_cost) for row in rows if row.expected_cost is not None]
+    return _compared(mapping, rows, stated, mapping.price_word)
+
+
+def compare_list(mapping: Mapping, rows: Sequence[UsageRow]) -> Comparison | None:
+    """As `compare`, at the public list price and its cost; None where the format does not state them beside the price that is billed."""
+    if mapping.list_price is None:
+        return None
+    stated = [
+        (row, row.list_price, row.list_cost)
+        for row in rows
+        if row.list_price is not None and row.list_cost is not None
+    ]
+    return _compared(mapping, rows, stated, "list")
+
+
+def compared(plan: ImportPlan) -> tuple[Comparison | None, Comparison | None]:
+    """Both comparisons of a report: at the price that is billed, and at the list price where it is another. None of a file without costs."""
+    if not isinstance(plan.mapping, Mapping):
+        return None, None
+    return compare(plan.mapping, plan.expectations), compare_list(plan.mapping, plan.expectations)
+
+
+_Stated = tuple[UsageRow, Decimal, Decimal]
+
+
+def _compared(mapping: Mapping, rows: Sequence[UsageRow], stated: Sequence[_Stated], word: str) -> Comparison:
     places = _written_decimals(mapping, stated)
-    differences = []
-    for row, cost in stated:
-        exact = rated(row.quantity, row.unit_price)
-        if round_fraction(exact, places[row.provider]) != cost:
-            differences.append(_difference(row, cost, places[row.provider]))
-    return Comparison(
-        label=mapping.label,
-        agreeing=len(stated) - len(differences),
-        compared=len(stated),
-        differences=tuple(differences),
-        without_cost=len(rows) - len(stated),
+    differences = tuple(
+        _difference(row, price, cost, places[row.provider], word)
+        for row, price, cost in stated
+        if round_fraction(rated(row.quantity, price), places[row.provider]) != cost
     )
+    basis = f" at the {word} price" if mapping.list_price else ""
+    without = len(rows) - len(stated)
+    return Comparison(mapping.label, len(stated) - len(differences), len(stated), differences, without, basis)
 
 
-def _written_decimals(mapping: Mapping, stated: Sequence[tuple[UsageRow, Decimal]]) -> dict[str, int]:
+def _written_decimals(mapping: Mapping, stated: Sequence[_Stated]) -> dict[str, int]:
     """Decimals to which each provider writes its cost: the most that any of its rows needs, never below the format's."""
     places: dict[str, int] = {}
-    for row, cost in stated:
+    for row, _, cost in stated:
         places[row.provider] = max(places.get(row.provider, mapping.cost_decimals), decimals(cost))
     return places
 
 
-def _difference(row: UsageRow, cost: Decimal, places: int) -> Difference:
-    ours = _WIDE.multiply(row.quantity, row.unit_price)
+def _difference(row: UsageRow, price: Decimal, cost: Decimal, places: int, word: str) -> Difference:
+    ours = _WIDE.multiply(row.quantity, price)
+    said = f"quantity × {word} price = {row.quantity:f} × {price:f} = {ours:f}, the report says {cost:f}"
+    if row.consumed is not None and row.consumed != row.quantity:
+        said += f" for {row.consumed:f} consumed"
+    cause = _cause(row, ours, cost, places)
+    return Difference(row.line_no, row.event_id, row.provider, row.description, ours, cost, said, cause)
+
+
+def _cause(row: UsageRow, ours: Decimal, cost: Decimal, places: int) -> str:
     block = _block_size(row, cost, places)
-    said = (
-        f"quantity × list price = {row.quantity:f} × {row.unit_price:f} = {ours:f}, the report says {cost:f}"
-    )
-    if block is None:
-        reason = said
-    else:
-        reason = (
-            f"priced per block of {block:,} units: the report divides {row.consumed:f} consumed by {block:,} to get the "
-            f"quantity, but multiplies its cost from what was consumed; {said}"
+    if block is not None:
+        return (
+            f"priced per block of {block:,} units: the report divides what was consumed by {block:,} to get the quantity, "
+            "but multiplies its cost from what was consumed"
         )
-    return Difference(row.line_no, row.event_id, row.provider, row.description, ours, cost, reason)
+    if _list_agrees(row, places) and abs(ours - cost) < Decimal(1).scaleb(1 - places):
+        return (
+            f"the report's cost is a sum of parts, each rounded to {places} decimals before they were added, so that it is off in the "
+            "last of them; the list cost of the same row, rounded once, agrees"
+        )
+    return ""
+
+
+def _list_agrees(row: UsageRow, places: int) -> bool:
+    if row.list_price is None or row.list_cost is None:
+        return False
+    return round_fraction(rated(row.quantity, row.list_price), places) == row.list_cost
 
 
 def _block_size(row: UsageRow, cost: Decimal, places: int) -> int | None:

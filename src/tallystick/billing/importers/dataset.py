@@ -45,12 +45,13 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """How a meter is priced: a charge model and its properties, amounts as decimal strings (CONTRACT §6)."""
+    """How a meter is priced: a charge model, its properties and adjustments, amounts as decimal strings (CONTRACT §6)."""
 
     meter_code: str
     model: str
     properties: Mapping[str, Any]
     name: str
+    adjustments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ FOCUS = Mapping(
     title="FOCUS 1.0",
     label="FOCUS",
     source="focus",
+    zone="times are UTC, as FOCUS defines them, though no zone is written",
     customer=("SubAccountId", "BillingAccountId"),
     customer_name=("SubAccountName", "BillingAccountName"),
     provider="ProviderName",

@@ -11,6 +11,7 @@ OCI = Mapping(
     title="Oracle Cloud cost report",
     label="OCI",
     source="oci",
+    zone="times are UTC and say so (Z)",
     customer=("lineItem/tenantId",),
     customer_name=(),
     provider=None,

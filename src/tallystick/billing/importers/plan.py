@@ -6,12 +6,14 @@ same report makes the same codes and ids.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping as ReadOnlyDict
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 from tallystick.billing.importers.dataset import Charge, Customer, Dataset, Event, Meter, Plan, Subscription
-from tallystick.billing.importers.mapping import Mapping
+from tallystick.billing.importers.mapping import Format, Mapping
 from tallystick.billing.importers.reader import BadRow
 from tallystick.billing.importers.rows import NotBilled, Outcome, UsageRow
 from tallystick.kernel.errors import Invalid, TooLarge
@@ -27,14 +29,18 @@ USAGE_CLOSE_DELAY = timedelta(hours=1)
 class ImportPlan:
     """A report turned into what billing needs, and what became of each of its rows.
 
-    `expectations` are the billed rows in file order: each carries the report's own cost, to be compared with ours.
+    `expectations` are the billed rows in file order: each carries the report's own cost, to be compared with ours. `event_lines` says
+    which line each event of the data set comes from. `priced`: where the prices are ours, what each customer's meter must come to,
+    computed without the rating engine.
     """
 
-    mapping: Mapping
+    mapping: Format
     dataset: Dataset
     expectations: tuple[UsageRow, ...]
     not_billed: tuple[NotBilled, ...]
     bad_rows: tuple[BadRow, ...]
+    event_lines: tuple[int, ...]
+    priced: ReadOnlyDict[tuple[str, str], Fraction] = field(default_factory=dict)
 
 
 def plan_import(mapping: Mapping, outcomes: Iterable[Outcome], *, max_rows: int = MAX_ROWS) -> ImportPlan:
@@ -55,17 +61,20 @@ def plan_import(mapping: Mapping, outcomes: Iterable[Outcome], *, max_rows: int 
         else:
             bad.append(outcome)
     if not rows:
-        raise Invalid("The report holds no row that can be billed", details=_first_problems(bad))
-    return ImportPlan(mapping, _dataset(mapping, rows), tuple(rows), tuple(not_billed), tuple(bad))
+        raise nothing_to_bill(bad)
+    lines = tuple(row.line_no for row in rows)
+    return ImportPlan(mapping, _dataset(mapping, rows), tuple(rows), tuple(not_billed), tuple(bad), lines)
 
 
-def _first_problems(bad: list[BadRow]) -> dict[str, str]:
-    return {f"line {row.line_no}": f"{row.field} {row.reason}" for row in bad[:10]}
+def nothing_to_bill(bad: list[BadRow]) -> Invalid:
+    """The refusal of a file without a row that can be billed, with its first problems."""
+    problems = {f"line {row.line_no}": f"{row.field} {row.reason}" for row in bad[:10]}
+    return Invalid("The report holds no row that can be billed", details=problems)
 
 
 def _dataset(mapping: Mapping, rows: list[UsageRow]) -> Dataset:
-    start = _month(min(row.occurred_at for row in rows))
-    end = _next_month(max(row.occurred_at for row in rows))
+    start = month_start(min(row.occurred_at for row in rows))
+    end = next_month(max(row.occurred_at for row in rows))
     label = f"{start:%Y-%m}"
     codes = {
         currency: _plan_code(mapping, label, currency) for currency in sorted({row.currency for row in rows})
@@ -79,7 +88,7 @@ def _dataset(mapping: Mapping, rows: list[UsageRow]) -> Dataset:
         plans=tuple(
             Plan(
                 code,
-                f"{mapping.title} list price {label} {currency}",
+                f"{mapping.title} {mapping.price_word} price {label} {currency}",
                 currency,
                 Decimal(0),
                 _charges(rows, currency),
@@ -95,7 +104,7 @@ def _dataset(mapping: Mapping, rows: list[UsageRow]) -> Dataset:
 
 
 def _plan_code(mapping: Mapping, label: str, currency: str) -> str:
-    return f"{mapping.code}-{label}-list-{currency.lower()}"
+    return f"{mapping.code}-{label}-{mapping.price_word}-{currency.lower()}"
 
 
 def _customers(rows: list[UsageRow]) -> tuple[Customer, ...]:
@@ -136,10 +145,11 @@ def _event(row: UsageRow) -> Event:
     )
 
 
-def _month(moment: datetime) -> datetime:
+def month_start(moment: datetime) -> datetime:
+    """The first instant of `moment`'s month, in UTC."""
     return datetime(moment.year, moment.month, 1, tzinfo=UTC)
 
 
-def _next_month(moment: datetime) -> datetime:
+def next_month(moment: datetime) -> datetime:
     """The first instant of the month after `moment`'s."""
-    return _month(_month(moment) + timedelta(days=32))
+    return month_start(month_start(moment) + timedelta(days=32))

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import BinaryIO, TypeAlias
 
 from tallystick.billing.importers import values
+from tallystick.billing.importers.cur import CUR
 from tallystick.billing.importers.focus import FOCUS
 from tallystick.billing.importers.mapping import Mapping
 from tallystick.billing.importers.oci import OCI
@@ -18,7 +19,7 @@ from tallystick.billing.importers.values import BadValue
 from tallystick.kernel.currencies import EXPONENTS
 from tallystick.kernel.errors import Invalid
 
-MAPPINGS: tuple[Mapping, ...] = (FOCUS, OCI)
+MAPPINGS: tuple[Mapping, ...] = (FOCUS, OCI, CUR)
 
 MAX_ID_CHARACTERS = 255
 MAX_METER_CODE_CHARACTERS = 100
@@ -30,7 +31,7 @@ class UsageRow:
     """One row of usage. Quantity, price and cost are exact as written; `occurred_at` is UTC.
 
     `expected_cost` is the report's own cost, None where it states none. `consumed` is the quantity before the provider
-    divided it by a pricing block, where the format tells.
+    divided it by a pricing block, `list_price` and `list_cost` what the row would cost at the public price, where the format tells.
     """
 
     line_no: int
@@ -50,6 +51,8 @@ class UsageRow:
     category: str
     provider: str
     consumed: Decimal | None
+    list_price: Decimal | None = None
+    list_cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,9 @@ def _row(line_no: int, event_id: str, cells: dict[str, str], mapping: Mapping) -
         description=_name(cells[mapping.description] or sku),
         category=cells[mapping.category],
         provider=provider,
-        consumed=_optional(cells, mapping.consumed) if mapping.consumed else None,
+        consumed=_optional(cells, mapping.consumed),
+        list_price=_optional(cells, mapping.list_price),
+        list_cost=_optional(cells, mapping.list_cost),
     )
 
 
@@ -166,7 +171,8 @@ def _event_id(cells: dict[str, str], mapping: Mapping, seen: Counter[bytes]) -> 
     """The row's own id, else a digest of its identity and how many of the same came before it in this file."""
     if mapping.event_id is not None:
         return _filled(cells, (mapping.event_id,))
-    identity = "\x1f".join(cells.get(name, "") for name in mapping.identity)
+    named = (*mapping.identity, *mapping.identity_if_present)
+    identity = "\x1f".join(cells.get(name, "") for name in named)
     digest = hashlib.blake2b(identity.encode(), digest_size=16)
     seen[digest.digest()] += 1
     return f"{digest.hexdigest()}-{seen[digest.digest()]}"
@@ -193,9 +199,11 @@ def _decimal(cells: dict[str, str], column: str, *, price: bool) -> Decimal:
         raise _CellProblem(column, str(problem)) from None
 
 
-def _optional(cells: dict[str, str], column: str) -> Decimal | None:
+def _optional(cells: dict[str, str], column: str | None) -> Decimal | None:
+    if column is None or not cells.get(column):
+        return None
     try:
-        return values.number(cells[column]) if cells.get(column) else None
+        return values.number(cells[column])
     except BadValue as problem:
         raise _CellProblem(column, str(problem)) from None
 

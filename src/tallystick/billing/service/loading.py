@@ -195,7 +195,8 @@ def _priced(family: Iterable[PlanView], charge: Charge) -> bool:
     for plan in family:
         for each in plan.charges:
             if each.meter == charge.meter_code:
-                if (each.charge_model, dict(each.properties)) != (charge.model, dict(charge.properties)):
+                stands = (each.charge_model, dict(each.properties), dict(each.adjustments))
+                if stands != (charge.model, dict(charge.properties), dict(charge.adjustments)):
                     raise Differs(details={"plan": f"{plan.code} has another price for {each.meter}"})
                 return True
     return False
@@ -211,7 +212,15 @@ async def _make_plan(
         billing_timing=wanted.billing_timing,
         alignment=wanted.alignment,
         charges=tuple(
-            ChargeTerms(each.meter_code, each.name, each.meter_code, each.model, each.properties, {}, "usage")
+            ChargeTerms(
+                each.meter_code,
+                each.name,
+                each.meter_code,
+                each.model,
+                each.properties,
+                each.adjustments,
+                "usage",
+            )
             for each in charges
         ),
     )
