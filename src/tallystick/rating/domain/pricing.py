@@ -23,7 +23,7 @@ from tallystick.rating.domain.adjustments import (
 from tallystick.rating.domain.metered import Metered, Need, NotMetered, require
 from tallystick.rating.domain.models import FULL, ChargeModel, EventModel, Share
 from tallystick.rating.domain.reading import ONE, ZERO, Fields
-from tallystick.rating.domain.registry import MODELS, Rule
+from tallystick.rating.domain.registry import MODELS, Model, Rule
 from tallystick.rating.domain.steps import NegativeUsage, Step, ToppedUp
 
 Quantity = Fraction | Decimal | int
@@ -78,18 +78,20 @@ def compile_price(
     version: int | None = None,
     currency: str | None = None,
     at: str = "",
+    models: Mapping[str, Model] = MODELS,
 ) -> Price:
     """Reads a price whole. Adjustments may stand in `adjustments` or among the properties, each once.
 
     `version` None is the current rule; `currency`, where known, bounds the decimals of amounts (not of unit prices). Raises
     `Invalid` whose details name every bad field by its path, each after the prefix `at` (`"charges[0]."`), and never repeat a
-    value. A version that does not exist is a `ValueError`: only a stored line asks for one.
+    value. A version that does not exist is a `ValueError`: only a stored line asks for one. `models` is the registry to read by.
     """
-    if model not in MODELS:
+    if model not in models:
         raise Invalid.field(
-            f"{at}charge_model", f"must be one of {', '.join(MODELS)}", code="unknown_charge_model"
+            f"{at}charge_model", f"must be one of {', '.join(models)}", code="unknown_charge_model"
         )
-    rule = _rule(model, version)
+    version = models[model].current if version is None else version
+    rule = _rule(models, model, version)
     problems: dict[str, str] = {}
     decimals = None if currency is None else exponent(currency)
     own = Fields(properties, f"{at}properties", problems, decimals)
@@ -97,7 +99,7 @@ def compile_price(
     source = _sources(rule.order, own, beside)
     price = Price(
         model,
-        MODELS[model].current if version is None else version,
+        version,
         rule.read(own),
         tuple(a for kind in rule.order.on_units if (a := kind.read(source[kind.name]))),
         tuple(a for kind in rule.order.on_amount if (a := kind.read(source[kind.name]))),
@@ -113,12 +115,11 @@ def compile_price(
     return price
 
 
-def _rule(model: str, version: int | None) -> Rule:
-    versions = MODELS[model].versions
-    wanted = MODELS[model].current if version is None else version
-    if wanted not in versions:
-        raise ValueError(f"the {model} model has no rule version {wanted}")
-    return versions[wanted]
+def _rule(models: Mapping[str, Model], model: str, version: int) -> Rule:
+    versions = models[model].versions
+    if version not in versions:
+        raise ValueError(f"the {model} model has no rule version {version}")
+    return versions[version]
 
 
 def _sources(order: Order, own: Fields, beside: Fields) -> dict[str, Fields]:
