@@ -1,9 +1,9 @@
-"""Runs, what they parked, and nothing else: what they bill lies in the contexts below."""
+"""Runs, what they parked, and what catalog files were applied: what they bill lies in the contexts below."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, text
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -51,4 +51,32 @@ class ParkedAccount(Base):
     run_id: Mapped[Any | None] = mapped_column(UUID)
     code: Mapped[str]
     reason: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class CatalogFile(Base):
+    """An application of a catalog file, or a rollback: append-only. `before` and `after` are the whole catalog as such files."""
+
+    __tablename__ = "catalog_files"
+    __table_args__ = (
+        CheckConstraint("number >= 1", name="number"),
+        CheckConstraint("kind IN ('apply', 'rollback')", name="kind"),
+        CheckConstraint(
+            "(kind = 'rollback') = (rolled_back_to IS NOT NULL) AND rolled_back_to >= 0 AND rolled_back_to < number",
+            name="rolled_back_to",
+        ),
+    )
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    kind: Mapped[str]
+    rolled_back_to: Mapped[int | None] = mapped_column(Integer)
+    entity_id: Mapped[int] = mapped_column(Integer, ForeignKey("entities.id"))
+    principal: Mapped[str]
+    request_id: Mapped[str] = mapped_column(server_default="")
+    name: Mapped[str]
+    digest: Mapped[str]
+    prune: Mapped[bool]
+    summary: Mapped[dict[str, Any]]
+    before: Mapped[str]
+    after: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)

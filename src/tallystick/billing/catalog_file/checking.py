@@ -6,6 +6,7 @@ rates them. Where a body has mistakes, what is wrong with its prices is told in 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -21,9 +22,10 @@ from tallystick.billing.catalog_file.sections import (
     canonical,
     dumped,
 )
-from tallystick.catalog.domain import SERVICE_METER, check_meter, check_terms
+from tallystick.catalog.domain import SERVICE_METER, Meter, check_meter, check_terms, meter_problems
 from tallystick.catalog.schemas import ChargeIn, MeterIn, PlanIn
 from tallystick.kernel.errors import Invalid
+from tallystick.rating.domain import Aggregation
 
 FORMAT = 1
 _STAND_IN: dict[str, Any] = {
@@ -76,7 +78,9 @@ def check(text: str, current: Content) -> Checked:
         found.content[section.name], found.bodies[section.name] = {}, {}
         if node is not None and node.value is not None:
             _check_section(section, node, current, found)
-    _check_meters_are_known(root, current, found)
+    unknown = _check_meters_are_known(root, current, found)
+    if not unknown:
+        _check_prices_fit_meters(root, current, found)
     return found
 
 
@@ -119,11 +123,13 @@ def _check_listed(section: Section, entry: Node, path: str, found: Checked) -> N
 
 def _check_entry(section: Section, code: str, entry: Node, current: Content, found: Checked) -> None:
     path = f"{section.name}.{code[:100]}"
+    unreadable = {mistake.path for mistake in found.mistakes}
 
     def note(inner: str, sentence: str) -> None:
         node = locate(entry, inner)
         shown = path if not inner else f"{path}{inner if inner.startswith('[') else '.' + inner}"
-        found.mistakes.append(Mistake(node.line, node.column, shown, sentence))
+        if shown not in unreadable:
+            found.mistakes.append(Mistake(node.line, node.column, shown, sentence))
 
     values = plain(entry)
     if values is None:
@@ -139,7 +145,8 @@ def _check_entry(section: Section, code: str, entry: Node, current: Content, fou
     for inner, sentence in problems:
         note("" if inner == section.key else inner, sentence)
     told = {inner for inner, _ in problems}
-    for inner, sentence in _domain_problems(section, code, values, body, problems):
+    for inner, sentence in list(_domain_problems(section, code, values, body, problems)):
+        problems.append((inner, sentence))
         if not any(inner == each or inner.startswith((f"{each}.", f"{each}[")) for each in told):
             note(inner, sentence)
     if body is not None and not problems:
@@ -201,7 +208,8 @@ def _domain_problems(
 
 def check_meter_body(body: MeterIn) -> None:
     """As the command that makes the meter checks it. Raises `Invalid`."""
-    check_meter(body.code, body.aggregation, body.field, body.filters)
+    given = body.model_dump(exclude={"name", "unit"})
+    check_meter(**given)
 
 
 def _mended(values: dict[str, Any], code: str, bad: set[str]) -> dict[str, Any]:
@@ -254,16 +262,36 @@ def _frozen(section: Section, code: str, content: Content, current: Content) -> 
             yield name, section.frozen_because
 
 
-def _check_meters_are_known(root: Node, current: Content, found: Checked) -> None:
+def _check_prices_fit_meters(root: Node, current: Content, found: Checked) -> None:
+    """What a model needs to see of the events, its meter must count."""
+    fields = {**current.get(METERS.name, {}), **found.content[METERS.name]}
+    meters = {code: _meter(code, each) for code, each in fields.items()}
+    for name in (*current.get(SERVICES.name, {}), *found.content[SERVICES.name]):
+        meters[SERVICE_METER + name] = _meter(
+            SERVICE_METER + name, {"aggregation": "sum", "filters": {}, "field": None}
+        )
+    for code, body in found.bodies[PLANS.name].items():
+        terms = body.terms()
+        if all(charge.meter in meters for charge in terms.charges):
+            for inner, sentence in meter_problems(terms, meters).items():
+                node = locate(root, f"{PLANS.name}.{code}.{inner}")
+                found.mistakes.append(Mistake(node.line, node.column, f"plans.{code}.{inner}", sentence))
+
+
+def _meter(code: str, fields: dict[str, Any]) -> Meter:
+    known = {"name": code, "unit": "unit", **fields, "aggregation": Aggregation(fields["aggregation"])}
+    return Meter(id=0, code=code, created_at=datetime.min.replace(tzinfo=UTC), **known)
+
+
+def _check_meters_are_known(root: Node, current: Content, found: Checked) -> bool:
     meters, services = root.value.get(METERS.name), root.value.get(SERVICES.name)
     known = set(current.get(METERS.name, {})) | set(
         meters.value if meters and isinstance(meters.value, dict) else ()
     )
-    names = set(current.get(SERVICES.name, {})) | {
-        each.value for each in (services.value if services and isinstance(services.value, list) else ())
-    }
+    listed = services.value if services and isinstance(services.value, list) else ()
+    names = {*current.get(SERVICES.name, {}), *(each.value for each in listed if isinstance(each.value, str))}
     known |= {f"{SERVICE_METER}{name}" for name in names}
-    plans = root.value.get(PLANS.name)
+    plans, unknown = root.value.get(PLANS.name), False
     for code, plan in plans.value.items() if plans and isinstance(plans.value, dict) else ():
         charges = plan.value.get("charges") if isinstance(plan.value, dict) else None
         for index, charge in enumerate(charges.value if charges and isinstance(charges.value, list) else ()):
@@ -272,3 +300,5 @@ def _check_meters_are_known(root: Node, current: Content, found: Checked) -> Non
                 path = f"plans.{code[:100]}.charges[{index}].meter"
                 sentence = "is not a meter of this file or of the installation"
                 found.mistakes.append(Mistake(meter.line, meter.column, path, sentence))
+                unknown = True
+    return unknown

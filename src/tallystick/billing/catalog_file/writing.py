@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from tallystick.billing.catalog_file.sections import (
+    PLANS,
     SECTIONS,
     Content,
     Fields,
@@ -43,7 +44,8 @@ def write(content: Content) -> str:
         else:
             lines.append(f"{section.name}:")
             for code in sorted(things):
-                lines.extend(_entry(scalar(code), shortened(section, code, things[code]), 2))
+                thing = shortened(section, code, things[code])
+                lines.extend(_plan(code, thing) if section is PLANS else _entry(scalar(code), thing, 2))
     return "\n".join(lines) + "\n"
 
 
@@ -83,6 +85,12 @@ def _ordered(value: Any) -> Any:
     return [_ordered(each) for each in value] if isinstance(value, list) else value
 
 
+def _plan(code: str, thing: Fields) -> Iterator[str]:
+    """A plan is always a block: it is what people look for and change."""
+    yield f"  {scalar(code)}:"
+    yield from _block(thing, 4)
+
+
 def _entry(key: str, value: Any, indent: int) -> Iterator[str]:
     """`key: value` on one line where it fits, else as a block."""
     pad = " " * indent
@@ -110,16 +118,23 @@ def _block(value: Any, indent: int) -> Iterator[str]:
 
 
 def _flow(value: Any) -> str | None:
-    """The value on one line, None for a list or mapping that holds another that is not empty."""
+    """The value on one line, None where that would not read well: lists of mappings, and more than two levels."""
     if isinstance(value, Mapping):
-        if any(isinstance(each, Mapping | list) and each for each in value.values()):
+        if any(isinstance(each, Mapping) and _holds_more(each) for each in value.values()):
             return None
-        return "{" + ", ".join(f"{scalar(name)}: {_flow(each)}" for name, each in value.items()) + "}"
+        parts = {name: _flow(each) for name, each in value.items()}
+        if None in parts.values():
+            return None
+        return "{" + ", ".join(f"{scalar(name)}: {part}" for name, part in parts.items()) + "}"
     if isinstance(value, list):
-        if any(isinstance(each, Mapping | list) and each for each in value):
+        if any(isinstance(each, Mapping | list) for each in value):
             return None
-        return "[" + ", ".join(str(_flow(each)) for each in value) + "]"
+        return "[" + ", ".join(scalar(each) for each in value) + "]"
     return scalar(value)
+
+
+def _holds_more(value: Mapping[str, Any]) -> bool:
+    return any(isinstance(each, Mapping) and each for each in value.values())
 
 
 def scalar(value: Any) -> str:
