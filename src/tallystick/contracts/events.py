@@ -139,3 +139,25 @@ class InvoiceVoided:
     @property
     def subject_id(self) -> str:
         return self.invoice_id
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNoteIssued:
+    """A part of an invoice was taken back: `amount_offset` is owed no more, `amount_credited` is credit for later invoices."""
+
+    TYPE: ClassVar[str] = "credit_note.issued"
+    VERSION: ClassVar[int] = 1
+    SUBJECT: ClassVar[str] = "credit_note"
+    credit_note_id: str
+    invoice_id: str
+    account_id: str
+    number: str
+    total: Decimal
+    amount_offset: Decimal
+    amount_credited: Decimal
+    currency: str
+    occurred_at: datetime
+
+    @property
+    def subject_id(self) -> str:
+        return self.credit_note_id

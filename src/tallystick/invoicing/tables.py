@@ -24,7 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tallystick.invoicing.notes.tables import CreditNote, CreditNoteLine
 from tallystick.platform.tables import NOW, Base
+
+__all__ = ["BillingRecord", "CreditNote", "CreditNoteLine", "Invoice", "InvoiceLine", "NumberSeries"]
 
 
 class NumberSeries(Base):

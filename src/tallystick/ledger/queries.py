@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 — what is put together here are constants of this file; values are always parameters.
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -156,6 +157,24 @@ async def trial_balance(
         currency,
     )
     return [TrialLine(**row) for row in rows]
+
+
+async def customer_balances(
+    session: ReadSession, account_nos: Sequence[int], code: str
+) -> dict[tuple[int, int, str], Decimal]:
+    """Balances on customer account `code`, debit positive, by (account_no, entity_id, currency); zeros are left out.
+
+    One statement for any number of accounts (uq_ledger_accounts_identity).
+    """
+    rows = await session.fetch(
+        """
+        SELECT account_no, entity_id, currency, balance FROM ledger_accounts
+        WHERE account_no = ANY($1::bigint[]) AND code = $2 AND account_no <> 0 AND balance <> 0
+        """,
+        account_nos,
+        code,
+    )
+    return {(row["account_no"], row["entity_id"], row["currency"]): row["balance"] for row in rows}
 
 
 async def balances(session: ReadSession, account_no: int, code: str) -> dict[str, Decimal]:

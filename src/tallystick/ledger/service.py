@@ -17,12 +17,18 @@ class PostedOtherwise(Conflict):
     sentence = "This was posted to the ledger before, with another content"
 
 
+class CreditSpent(Conflict):
+    code = "credit_spent"
+    sentence = "The customer credit was used for something else in the meantime; try again"
+
+
 async def post(session: Session, postings: Sequence[Posting]) -> int:
     """Writes postings, all or none, and gives how many were new. A repeat of the same content is a no-op.
 
     One statement for any number of postings; another where an account is seen for the first time. Customer accounts stay locked
     until the transaction ends, so post late in it. Raises `PostedOtherwise` where a key was used for something else,
-    `domain.Unbalanced` where a posting does not add up.
+    `domain.Unbalanced` where a posting does not add up, `CreditSpent` where more customer credit is used than there is (the
+    transaction is then lost).
     """
     unique: dict[str, bytes] = {}
     fresh: list[Posting] = []
@@ -38,15 +44,24 @@ async def post(session: Session, postings: Sequence[Posting]) -> int:
     if not fresh:
         return 0
     arrays = columns(fresh, list(unique.values()))
-    missing, posted = await repository.post(session, arrays)
+    missing, posted = await _write(session, arrays)
     if missing:
-        missing, posted = await repository.post(session, arrays)
+        missing, posted = await _write(session, arrays)
         assert not missing, "accounts were just created"
     if posted < len(fresh):
         stored = await repository.fingerprints(session, list(unique))
         if any(stored.get(key) != print_ for key, print_ in unique.items()):
             raise PostedOtherwise
     return posted
+
+
+async def _write(session: Session, arrays: list[Sequence[Any]]) -> tuple[int, int]:
+    try:
+        return await repository.post(session, arrays)
+    except asyncpg.CheckViolationError as error:
+        if error.constraint_name == "ck_ledger_accounts_credit_spent":
+            raise CreditSpent from error
+        raise
 
 
 def columns(postings: Sequence[Posting], prints: Sequence[bytes]) -> list[Sequence[Any]]:

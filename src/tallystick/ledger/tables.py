@@ -31,6 +31,7 @@ class LedgerAccount(Base):
         CheckConstraint("(account_no = 0) = (version IS NULL)", name="version_of_customers"),
         CheckConstraint("balance > -1e18 AND balance < 1e18", name="balance"),
         CheckConstraint("length(currency) = 3", name="currency"),
+        CheckConstraint("code <> 'customer_credit' OR balance <= 0", name="credit_spent"),
         {"postgresql_with": {"fillfactor": 70}},
     )
 

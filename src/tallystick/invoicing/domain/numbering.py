@@ -1,6 +1,7 @@
 """Numbers of issued documents: gapless per entity, series and year, in the order of their dates."""
 
 INVOICES = "INV"
+CREDIT_NOTES = "CN"
 DEFAULT_ENTITY = "default"
 
 

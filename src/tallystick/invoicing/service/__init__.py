@@ -4,9 +4,11 @@ Order of locks: invoice row, the customer's ledger account, the number series la
 """
 
 from tallystick.invoicing.service.changing import finalize, locked, mark_paid, void
+from tallystick.invoicing.service.noting import CreditNoteRef, NoteOrder, issue, issue_many
 from tallystick.invoicing.service.recording import RecordWish, change_record, create_record
 from tallystick.invoicing.service.storing import AlreadyBilled, InvoiceRef, store
 
 __all__ = [
-    "AlreadyBilled", "InvoiceRef", "RecordWish", "change_record", "create_record", "finalize", "locked", "mark_paid", "store", "void",
+    "AlreadyBilled", "CreditNoteRef", "InvoiceRef", "NoteOrder", "RecordWish", "change_record", "create_record", "finalize", "issue",
+    "issue_many", "locked", "mark_paid", "store", "void",
 ]  # fmt: skip

@@ -16,11 +16,18 @@ from tallystick.invoicing.domain.draft import Status
 from tallystick.invoicing.queries import InvoiceView
 from tallystick.invoicing.service.storing import due_date, take
 from tallystick.kernel.actor import Actor
-from tallystick.kernel.errors import NotFound, Stale
+from tallystick.kernel.errors import Conflict, NotFound, Stale
 from tallystick.kernel.zones import local_date, zone
 from tallystick.ledger import service as ledger
 from tallystick.platform import outbox
 from tallystick.platform.db import Session
+
+
+class Noted(Conflict):
+    code = "invoice_noted"
+    sentence = (
+        "Credit notes stand against this invoice, so it cannot be voided; credit the rest of it instead"
+    )
 
 
 async def finalize(
@@ -93,10 +100,12 @@ async def void(
 ) -> None:
     """Undoes an unpaid invoice: the books get the opposite posting, the number stays taken, its slices may be billed again.
 
-    Raises as `finalize`; a repeat is refused.
+    Raises as `finalize`, and `Noted` where credit notes stand against it; a repeat is refused.
     """
     invoice = await locked(session, invoice_id, revisions)
     states.require(invoice.status, Status.VOID)
+    if invoice.amount_noted:
+        raise Noted
     if invoice.number is not None:
         await ledger.reverse(
             session, posting.key(invoice_id, posting.FINALIZED), key=posting.key(invoice_id, posting.VOIDED),

@@ -162,15 +162,15 @@ async def _take_numbers(
     return numbers
 
 
-async def take(session: Session, entity: Entity, day: date, count: int) -> list[Numbering]:
-    """`count` invoice numbers of the entity, dated `day` or the series' last date if that is later. The last lock of a transaction."""
-    first, issued = await repository.take_numbers(
-        session, entity.id, numbering.INVOICES, day.year, count, day
-    )
+async def take(
+    session: Session, entity: Entity, day: date, count: int, series: str = numbering.INVOICES
+) -> list[Numbering]:
+    """`count` numbers of the entity's series, dated `day` or the series' last date if that is later. The last lock of a transaction."""
+    first, issued = await repository.take_numbers(session, entity.id, series, day.year, count, day)
     if entity.is_test:  # each test clock has its own present; one that ran ahead does not date the others
         issued = day
     return [
-        (numbering.number_text(entity.code, numbering.INVOICES, day.year, no), numbering.INVOICES, day.year, no, issued)
+        (numbering.number_text(entity.code, series, day.year, no), series, day.year, no, issued)
         for no in range(first, first + count)
     ]  # fmt: skip
 
