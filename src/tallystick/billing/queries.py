@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from tallystick.billing.domain.runs import ClockProgress, Parked, Run
+from tallystick.billing.domain.runs import ClockProgress, Invoiced, MonthTotal, Parked, Run
 from tallystick.kernel.pagination import Page, decode_uuid_cursor, encode_cursor
 from tallystick.platform.db import ReadSession, Record
 
@@ -97,3 +97,30 @@ async def clock_progress(session: ReadSession, clock_id: UUID, target: datetime 
     ) if counts["parked"] else []  # fmt: skip
     named = tuple(Parked(each["id"], each["code"], each["reason"]) for each in parked)
     return ClockProgress(counts["accounts"], counts["due"], counts["parked"], named)
+
+
+async def clock_months(session: ReadSession, clock_id: UUID) -> list[MonthTotal]:
+    """What the accounts on a test clock were invoiced for, by month of issue and currency."""
+    rows = await session.fetch(
+        """
+        SELECT to_char(i.issue_date, 'YYYY-MM') AS month, i.currency, count(*) AS invoices, sum(i.subtotal) AS net, sum(i.tax) AS tax,
+               sum(i.total) AS total
+        FROM accounts a JOIN invoices i ON i.account_no = a.no
+        WHERE a.test_clock_id = $1 AND i.status IN ('finalized', 'paid') GROUP BY 1, 2 ORDER BY 1, 2
+        """,
+        clock_id,
+    )
+    return [MonthTotal(**dict(row)) for row in rows]
+
+
+async def clock_invoiced(session: ReadSession, clock_id: UUID) -> list[Invoiced]:
+    """What each account on a test clock that has an external id was invoiced for, by currency."""
+    rows = await session.fetch(
+        """
+        SELECT a.external_id, i.currency, count(*) AS invoices, sum(i.total) AS total
+        FROM accounts a JOIN invoices i ON i.account_no = a.no
+        WHERE a.test_clock_id = $1 AND a.external_id IS NOT NULL AND i.status IN ('finalized', 'paid') GROUP BY 1, 2 ORDER BY 1, 2
+        """,
+        clock_id,
+    )
+    return [Invoiced(**dict(row)) for row in rows]

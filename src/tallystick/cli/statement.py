@@ -71,7 +71,7 @@ def _parts(report: BillReport, shown_lines: int | None, width: int) -> Iterable[
         yield Rule(Text("One line explained", "bold"), align="left")
         yield _explanation(report.explanation)
     yield Rule(Text("How long it took", "bold"), align="left")
-    yield _steps(report.steps)
+    yield step_table(report.steps)
     if report.remarks or report.next_commands:
         yield Rule(Text("Where to look next", "bold"), align="left")
         yield _next(report)
@@ -234,7 +234,8 @@ def _explanation(explanation: Explanation) -> RenderableType:
     return Padding(Group(title, *sentences, Text()), _INDENT)
 
 
-def _steps(steps: Sequence[Step]) -> RenderableType:
+def step_table(steps: Sequence[Step]) -> RenderableType:
+    """How long each step took."""
     table = _table(
         ("step", "left"), ("handled", "right"), ("", "left"), ("seconds", "right"), ("a second", "right")
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from tallystick.kernel.errors import NotFound
@@ -51,3 +52,25 @@ class ClockProgress:
     accounts_due: int
     parked: int
     parked_accounts: tuple[Parked, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MonthTotal:
+    """What was invoiced in one month (by issue date, `2026-01`) in one currency."""
+
+    month: str
+    currency: str
+    invoices: int
+    net: Decimal
+    tax: Decimal
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Invoiced:
+    """What one account was invoiced for in one currency, void invoices apart."""
+
+    external_id: str
+    currency: str
+    invoices: int
+    total: Decimal
