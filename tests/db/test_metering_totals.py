@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tallystick.kernel.actor import system_actor
 from tallystick.kernel.errors import Invalid
 from tallystick.metering import queries, service
+from tallystick.metering.counting import queries as counting
 from tallystick.metering.domain.digest import event_key
 from tallystick.metering.domain.events import IncomingEvent, StoredEvent
 from tallystick.metering.domain.slices import AccountSlice, UsageSlice, parse_filters
@@ -244,7 +245,10 @@ async def test_a_filter_is_bound_and_never_part_of_the_statement(database: Datab
         assert [total.count for total in await queries.aggregate(session, [wanted])] == [0]
 
 
-async def test_totals_read_the_covering_index_alone_and_only_the_months_asked(database: Database) -> None:
+@pytest.mark.parametrize("kinds", [("sum", "count", "max"), ("min", "average", "weighted_sum")])
+async def test_totals_read_the_covering_index_alone_and_only_the_months_asked(
+    database: Database, kinds: tuple[str, ...]
+) -> None:
     """Index-only, no sequential scan of events, and the partitions of other months are never touched."""
     history = [Sent(n % 100, Decimal(n), n, None, n % 3, False) for n in range(300)]
     written = await write(database, next(runs), history)
@@ -257,11 +261,15 @@ async def test_totals_read_the_covering_index_alone_and_only_the_months_asked(da
     june = datetime(2024, 6, 1, tzinfo=UTC)
     slices = [
         UsageSlice(written.account_no, written.meters["plain"], kind, june, NOW, written.last)
-        for kind in ("sum", "count", "max") * 20
+        for kind in kinds * 20
     ]
+    if kinds[0] == "sum":
+        statement, arguments = counting._SIMPLE, counting._plain_arguments(slices)
+    else:
+        statement, arguments = counting._SLICES + counting._EVEN, counting._arguments(slices)
     async with database.read() as session:
         (plan,) = await session.fetchrow(
-            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + queries._AGGREGATE, *queries._arguments(slices)
+            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement, *arguments
         ) or (None,)
     scans = list(_scans(_plan(plan)))
     assert not [s for s in scans if s["Node Type"] == "Seq Scan" and "usage_events" in s["Relation Name"]]

@@ -5,134 +5,15 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
+from tallystick.metering.counting.totals import aggregate as aggregate
+from tallystick.metering.counting.totals import with_states as with_states
 from tallystick.metering.domain.digest import whole
 from tallystick.metering.domain.events import StoredEvent
-from tallystick.metering.domain.slices import (
-    AccountSlice,
-    RecordedUsage,
-    UsageSlice,
-    UsageTotal,
-    parse_filters,
-)
+from tallystick.metering.domain.slices import AccountSlice, Part, RecordedUsage, UsageSlice, conditions
 from tallystick.platform import wire
 from tallystick.platform.db import ReadSession, Record
-
-_AGGREGATE = """
-WITH slices AS MATERIALIZED (
-    SELECT *, kind IN ('unique', 'latest') OR field IS NOT NULL OR filters IS NOT NULL AS raw
-    FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::bigint[],
-                $9::bigint[]) WITH ORDINALITY
-    AS n (account_no, meter_id, kind, field, filters, starts, ends, from_batch, to_batch, ord)
-)
-SELECT s.ord,
-       CASE s.kind WHEN 'count' THEN e.events - v.events
-                   WHEN 'sum' THEN coalesce(e.total, 0) - v.total
-                   ELSE CASE WHEN v.events = 0 THEN e.largest ELSE (
-                       SELECT max(m.quantity) FROM usage_events m
-                       WHERE m.account_no = s.account_no AND m.meter_id = s.meter_id
-                         AND m.occurred_at >= s.starts AND m.occurred_at < s.ends
-                         AND m.occurred_at >= $10 AND m.occurred_at < $11
-                         AND m.batch_id > s.from_batch AND m.batch_id <= s.to_batch
-                         AND NOT EXISTS (SELECT FROM event_voids x WHERE x.key = m.key AND x.batch_id <= s.to_batch)) END
-       END AS quantity,
-       e.events - v.events AS events,
-       coalesce(e.hi, 0) # v.hi AS hi,
-       coalesce(e.lo, 0) # v.lo AS lo
-FROM slices s
-CROSS JOIN LATERAL (
-    SELECT count(*) AS events,
-           sum(u.quantity) FILTER (WHERE s.kind = 'sum') AS total,
-           max(u.quantity) FILTER (WHERE s.kind = 'max') AS largest,
-           bit_xor(u.c_hi) AS hi, bit_xor(u.c_lo) AS lo
-    FROM usage_events u
-    WHERE u.account_no = s.account_no AND u.meter_id = s.meter_id
-      AND u.occurred_at >= s.starts AND u.occurred_at < s.ends
-      AND u.occurred_at >= $10 AND u.occurred_at < $11
-      AND u.batch_id > s.from_batch AND u.batch_id <= s.to_batch
-) e
-CROSS JOIN LATERAL (
-    SELECT count(*) AS events, coalesce(sum(x.quantity), 0) AS total,
-           coalesce(bit_xor(x.c_hi), 0) AS hi, coalesce(bit_xor(x.c_lo), 0) AS lo
-    FROM event_voids x
-    WHERE x.account_no = s.account_no AND x.meter_id = s.meter_id
-      AND x.occurred_at >= s.starts AND x.occurred_at < s.ends
-      AND x.event_batch_id > s.from_batch AND x.event_batch_id <= s.to_batch AND x.batch_id <= s.to_batch
-) v
-WHERE NOT s.raw
-UNION ALL
-SELECT s.ord,
-       CASE s.kind WHEN 'count' THEN e.events WHEN 'sum' THEN e.total WHEN 'max' THEN e.largest
-                   WHEN 'unique' THEN e.items ELSE e.latest END,
-       e.events, coalesce(e.hi, 0), coalesce(e.lo, 0)
-FROM slices s
-CROSS JOIN LATERAL (
-    SELECT count(*) AS events, sum(r.value) AS total, max(r.value) AS largest,
-           count(DISTINCT r.item) FILTER (WHERE s.kind = 'unique') AS items,
-           (array_agg(r.value ORDER BY r.occurred_at DESC, r.batch_id DESC, r.position DESC)
-               FILTER (WHERE s.kind = 'latest' AND r.value IS NOT NULL))[1] AS latest,
-           bit_xor(r.c_hi) AS hi, bit_xor(r.c_lo) AS lo
-    FROM (
-        SELECT u.occurred_at, u.batch_id, u.position, u.c_hi, u.c_lo,
-               CASE WHEN s.field IS NULL THEN u.quantity
-                    WHEN jsonb_typeof(u.properties -> s.field) = 'number' THEN (u.properties ->> s.field)::numeric END AS value,
-               CASE WHEN s.kind <> 'unique' THEN NULL
-                    WHEN s.field IS NULL THEN to_jsonb(u.quantity) ELSE u.properties -> s.field END AS item
-        FROM usage_events u
-        WHERE u.account_no = s.account_no AND u.meter_id = s.meter_id
-          AND u.occurred_at >= s.starts AND u.occurred_at < s.ends
-          AND u.occurred_at >= $10 AND u.occurred_at < $11
-          AND u.batch_id > s.from_batch AND u.batch_id <= s.to_batch
-          AND NOT EXISTS (SELECT FROM event_voids x
-                          WHERE x.account_no = s.account_no AND x.meter_id = s.meter_id
-                            AND x.key = u.key AND x.batch_id <= s.to_batch)
-          AND (s.filters IS NULL OR NOT EXISTS (
-              SELECT FROM jsonb_array_elements(s.filters::jsonb) f
-              WHERE NOT coalesce(f -> 'in' @> (u.properties -> (f ->> 'property')), false)))
-    ) r
-) e
-WHERE s.raw
-"""
-
-
-async def aggregate(session: ReadSession, slices: Sequence[UsageSlice]) -> list[UsageTotal]:
-    """The totals of any number of slices, in their order, by one statement. Nothing counted is zero.
-
-    Index `ix_usage_events_account_no_meter_id_occurred_at` (with batch, digest and quantity included): each slice of count, sum
-    or max is one index-only range within the partitions of its months, so its cost is that of its own events and not of the history
-    (tested with EXPLAIN). The bounds of all slices together are bound beside those of each, so that the months outside are left out of
-    the plan once and not per slice. unique, latest, properties and filters read the rows of the same range. Voids are few and have the same
-    index; they are subtracted (XOR takes a digest out again) and only a maximum with voids in its range is read from the rows.
-    """
-    if not slices:
-        return []
-    rows = await session.fetch(_AGGREGATE, *_arguments(slices))
-    totals: list[UsageTotal | None] = [None] * len(slices)
-    for ord_, quantity, events, hi, lo in rows:
-        totals[ord_ - 1] = UsageTotal(_decimal(quantity), events, whole(hi, lo))
-    return [total for total in totals if total is not None]
-
-
-def _arguments(slices: Sequence[UsageSlice]) -> list[Any]:
-    return [
-        [s.account_no for s in slices],
-        [s.meter_id for s in slices],
-        [s.aggregation for s in slices],
-        [s.field for s in slices],
-        [wire.dumps(parse_filters(s.filters)).decode() if s.filters else None for s in slices],
-        [s.start for s in slices],
-        [s.end for s in slices],
-        [s.from_batch for s in slices],
-        [s.to_batch for s in slices],
-        min(s.start for s in slices),
-        max(s.end for s in slices),
-    ]
-
-
-def _decimal(value: Decimal | int | None) -> Decimal:
-    return Decimal(value) if value is not None else Decimal(0)
 
 
 async def recorded(session: ReadSession, slices: Sequence[AccountSlice]) -> list[RecordedUsage]:
@@ -196,11 +77,15 @@ _EVENT = """e.key, e.source, e.event_id, e.account_no, e.meter_id, e.occurred_at
 
 
 async def events(
-    session: ReadSession, slice_: UsageSlice, limit: int, after: tuple[datetime, int, int] | None = None
+    session: ReadSession,
+    slice_: UsageSlice,
+    limit: int,
+    after: tuple[datetime, int, int] | None = None,
+    group: Part | None = None,
 ) -> list[StoredEvent]:
     """Events of a slice by time and arrival, from after `(occurred_at, batch, position)`; those void within the slice are left out.
 
-    Filters are the slice's own. Index: the covering one gives the order by time; arrival is sorted within an instant.
+    `group` keeps those of one part of a grouped slice. Index: the covering one gives the order by time; arrival is sorted within an instant.
     """
     at, batch, position = after or (slice_.start, 0, 0)
     rows = await session.fetch(
@@ -214,6 +99,9 @@ async def events(
           AND ($10::text IS NULL OR NOT EXISTS (
               SELECT FROM jsonb_array_elements($10::text::jsonb) f
               WHERE NOT coalesce(f -> 'in' @> (e.properties -> (f ->> 'property')), false)))
+          AND ($12::text[] IS NULL OR NOT EXISTS (
+              SELECT FROM unnest($12::text[], $13::text[]) AS g (name, value)
+              WHERE (e.properties ->> g.name) IS DISTINCT FROM g.value))
         ORDER BY e.occurred_at, e.batch_id, e.position
         LIMIT $11
         """,
@@ -226,8 +114,10 @@ async def events(
         at,
         batch,
         position,
-        wire.dumps(parse_filters(slice_.filters)).decode() if slice_.filters else None,
+        wire.dumps(wanted).decode() if (wanted := conditions(slice_)) else None,
         limit,
+        None if group is None else list(slice_.group_by),
+        None if group is None else list(group),
     )
     return [_stored(row) for row in rows]
 
