@@ -134,7 +134,7 @@ async def test_a_percentage_uses_up_what_is_free_in_order_of_time(client: httpx.
         "events_at_maximum",
     ]
     assert data["text"] == [
-        "1 event of 40 in all free and 60 free of the event that crosses the free total: within the allowance",
+        "free: 1 event of 40 in all and 60 of the event that crosses the free total",
         "2.9 % of 40 = 1.16",
         "1 event at 0.30 each = 0.30",
         "1 event of 1,000 in all at the maximum of 10.00 per event",

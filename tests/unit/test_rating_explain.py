@@ -20,7 +20,7 @@ from tallystick.rating.domain import (
     round_line,
     round_lines,
 )
-from tallystick.rating.domain.explaining import number
+from tallystick.rating.domain.writing import number
 
 TIERS = {
     "tiers": [

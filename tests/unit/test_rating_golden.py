@@ -166,8 +166,10 @@ def test_adjustments_and_shares(
     assert sum(step.subtotal for step in rated.steps) == rated.exact
 
 
-def test_the_corpus_covers_every_version_there_is() -> None:
-    assert {(row[0], row[1]) for row in PLAIN} == {
-        (name, version) for name, model in MODELS.items() for version in model.versions
+def test_the_rows_cover_every_version_of_the_models_of_a_plain_quantity() -> None:
+    """Those that look at more are in test_rating_corpus.py."""
+    assert {(row[0], row[1]) for row in PLAIN} >= {
+        (name, version)
+        for name in ("flat", "standard", "graduated", "volume", "package")
+        for version in MODELS[name].versions
     }
-    assert all(model.current == max(model.versions) for model in MODELS.values())

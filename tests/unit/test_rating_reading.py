@@ -8,7 +8,7 @@ import pytest
 
 from tallystick.kernel.errors import Invalid
 from tallystick.kernel.money import Rounding
-from tallystick.rating.domain import amount_of, compile_price
+from tallystick.rating.domain import Metered, amount_of, compile_price
 from tallystick.rating.domain.reading import NotANumber, read_number
 
 OPEN = {"up_to": None, "unit_amount": "1"}
@@ -228,7 +228,145 @@ REFUSED: list[tuple[str, Any, Any, dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("model", "properties", "adjustments", "details"), REFUSED)
+REFUSED_EVENTS: list[tuple[str, Any, Any, dict[str, str]]] = [
+    ("percentage", {}, None, {"properties.rate": "is required"}),
+    ("percentage", {"rate": "2.9"}, None, {"properties.rate": "must not be greater than 1"}),
+    (
+        "percentage",
+        {"rate": "0.01", "free_events": "1.5", "free_total": -1, "min_per_event": 2, "max_per_event": "1.99"},
+        None,
+        {
+            "properties.free_events": "must be a whole number",
+            "properties.free_total": "must not be negative",
+            "properties.min_per_event": "must not be greater than max_per_event",
+        },
+    ),
+    (
+        "percentage",
+        {"rate": "0.01", "tiers": []},
+        {"usage_discount_units": 5, "unit_conversion": {"divide": 100, "round_up": True}},
+        {
+            "properties.tiers": "is not a known field",
+            "adjustments.usage_discount_units": "has no meaning for percentage; use free_total",
+            "adjustments.unit_conversion.round_up": "has no meaning for percentage: amounts are not rounded up to whole units",
+        },
+    ),
+    (
+        "percentage",
+        {"rate": "0.01", "usage_discount_units": 5, "unit_conversion": 3},
+        None,
+        {
+            "properties.usage_discount_units": "has no meaning for percentage; use free_total",
+            "properties.unit_conversion": "must be an object",
+            "properties.unit_conversion.multiply": "give either multiply or divide",
+        },
+    ),
+    (
+        "graduated_percentage",
+        tiers({"up_to": 5, "rate": "1.01"}, {"up_to": None}),
+        None,
+        {
+            "properties.tiers[0].rate": "must not be greater than 1",
+            "properties.tiers[1].rate": "give a rate, a flat_amount, or both",
+        },
+    ),
+    (
+        "graduated_percentage",
+        tiers({"up_to": None, "rate": "0.1", "unit_amount": 1}),
+        None,
+        {"properties.tiers[0].unit_amount": "is not a known field"},
+    ),
+    (
+        "stairstep",
+        tiers({"up_to": 5, "unit_amount": 1, "flat_amount": 1}, {"up_to": None, "unit_amount": 0}),
+        None,
+        {
+            "properties.tiers[0].unit_amount": "has no meaning for stairstep; use volume or graduated",
+            "properties.tiers[1].flat_amount": "is required",
+        },
+    ),
+    ("stairstep", {}, None, {"properties.tiers": "is required"}),
+    ("dynamic", {"unit_amount": 1}, None, {"properties.unit_amount": "is not a known field"}),
+    (
+        "dynamic",
+        {},
+        {"unit_conversion": {"divide": 2}, "usage_discount_units": 1},
+        {
+            "adjustments.unit_conversion": "has no meaning for dynamic: the events' prices are per unit as metered",
+            "adjustments.usage_discount_units": "has no meaning for dynamic: units have different prices; use discount_percent",
+        },
+    ),
+    (
+        "matrix",
+        {},
+        None,
+        {
+            "properties.dimensions": "must be a list of 1 to 8 property names",
+            "properties.rows": "is required",
+        },
+    ),
+    (
+        "matrix",
+        {"dimensions": ["a", "a"], "rows": [{"values": ["x", "y"], "unit_amount": 1}], "default": "1"},
+        None,
+        {
+            "properties.dimensions": "must not name a property twice",
+            "properties.default": 'must be an object such as {"unit_amount": "0.05"}, or null',
+        },
+    ),
+    (
+        "matrix",
+        {
+            "dimensions": ["a b"],
+            "rows": [{"values": ["x"], "unit_amount": 1}],
+            "default": {"unit_amount": -1, "x": 1},
+        },
+        None,
+        {
+            "properties.dimensions": "names must be letters, digits and _.-, at most 100 of them",
+            "properties.default.unit_amount": "must not be negative",
+            "properties.default.x": "is not a known field",
+        },
+    ),
+    (
+        "matrix",
+        {
+            "dimensions": ["a", "b"],
+            "rows": [
+                {"values": ["x"], "unit_amount": 1},
+                {"values": {"a": "x", "c": "y"}, "unit_amount": 1},
+                {"values": "x", "unit_amount": 1},
+                {"unit_amount": 1, "price": 2},
+                {"values": [[], "x" * 256]},
+                {"values": ["x", 1], "unit_amount": 1},
+                {"values": {"b": "1", "a": "x"}, "unit_amount": 1},
+            ],
+        },
+        None,
+        {
+            "properties.rows[0].values": "must have one value for each dimension, null for any",
+            "properties.rows[1].values": "names a property that is not one of the dimensions",
+            "properties.rows[2].values": "must be a list or an object",
+            "properties.rows[3].values": "is required",
+            "properties.rows[3].price": "is not a known field",
+            "properties.rows[4].values": "must be texts of at most 255 characters, numbers, true, false or null",
+            "properties.rows[4].unit_amount": "is required",
+            "properties.rows[6].values": "an earlier row has the same values, so this one would never match",
+        },
+    ),
+    (
+        "matrix",
+        {"dimensions": ["a"], "rows": [{"values": ["x"], "unit_amount": 1}]},
+        {"usage_discount_units": 1, "unit_conversion": {"divide": 2, "round_up": True}},
+        {
+            "adjustments.usage_discount_units": "has no meaning for matrix: units have different prices; use discount_percent",
+            "adjustments.unit_conversion.round_up": "has no meaning for matrix: each combination would be rounded up by itself",
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "properties", "adjustments", "details"), REFUSED + REFUSED_EVENTS)
 def test_all_problems_of_a_price_are_told_at_once(
     model: str, properties: Any, adjustments: Any, details: dict[str, str]
 ) -> None:
@@ -318,3 +456,21 @@ def test_a_flood_of_unknown_fields_is_told_only_in_part() -> None:
     with pytest.raises(Invalid) as refused:
         compile_price("flat", {"amount": 1, **{f"x{n}": 1 for n in range(5_000)}})
     assert len(refused.value.details) == 100
+
+
+def test_a_conversion_that_does_not_round_up_may_say_so() -> None:
+    around = {"unit_conversion": {"divide": 100, "round_up": False}}
+    assert compile_price("percentage", {"rate": "0.01"}, around) == compile_price(
+        "percentage", {"rate": "0.01"}, {"unit_conversion": {"divide": 100}}
+    )
+
+
+def test_matrices_of_a_thousand_rows_are_read_and_found_at_once() -> None:
+    rows = [{"values": [n], "unit_amount": n} for n in range(1000)]
+    price = compile_price("matrix", {"dimensions": ["a"], "rows": rows})
+    usage = Metered(Fraction(2), 2, groups=((("999",), Fraction(1)), (("7",), Fraction(1))))
+    assert amount_of(price, usage).amount == 1006
+    assert hash(price) == hash(compile_price("matrix", {"dimensions": ["a"], "rows": rows}))
+    with pytest.raises(Invalid) as refused:
+        compile_price("matrix", {"dimensions": ["a"], "rows": [*rows, rows[0]]})
+    assert refused.value.details == {"properties.rows": "must have 1 to 1000 entries"}

@@ -119,8 +119,10 @@ class EstimateIn(Body):
                     "units", "do not tell this price enough: it looks at single events; give events"
                 )
             return Metered(Fraction(self.units or 0))
-        if price.needs.adds_events and kind is not Aggregation.SUM:
-            raise Invalid.field("aggregation", "must be sum: this price adds up what the events cost")
+        if not price.needs.fed_by(kind):
+            raise Invalid.field(
+                "aggregation", "must be sum (or count): this price adds up what single events cost"
+            )
         rows = [_occurrence(kind, price.needs, row, n) for n, row in enumerate(self.events)]
         return meter(price, kind, rows, percentile=self.percentile)
 

@@ -11,7 +11,7 @@ from tallystick.rating.domain.steps import (
     RateOf,
     Step,
 )
-from tallystick.rating.domain.writing import Writer, part
+from tallystick.rating.domain.writing import Writer
 
 
 def event_sentence(step: Step, w: Writer) -> str:
@@ -50,10 +50,11 @@ def _each(count: int, amount: str, w: Writer, step: Step) -> str:
 def _free(step: FreeEvents, w: Writer) -> str:
     parts = []
     if step.events:
-        parts.append(f"{events(step.events)} of {w.volume(step.units)} in all free")
+        parts.append(f"{events(step.events)} of {w.volume(step.units)} in all")
     if step.split_units:
-        parts.append(f"{w.volume(step.split_units)} free of the event that crosses the free total")
-    return part(" and ".join(parts) + ": within the allowance", step.prorated)
+        parts.append(f"{w.volume(step.split_units)} of the event that crosses the free total")
+    allowance = "" if step.prorated == 1 else f" within {step.prorated} of the period's allowance"
+    return f"free{allowance}: {' and '.join(parts)}"
 
 
 def _matrix(step: MatrixUnits, w: Writer) -> str:

@@ -159,7 +159,10 @@ def _slice(step: RateSlice, w: Writer) -> str:
         return (
             f"no usage: {flat} of the first tier is due" if step.flat_amount else "no usage: nothing is due"
         )
-    of = f"{w.percent(step.rate)} of {_span(step, w)}"
+    if not step.rate and step.flat_amount:
+        return f"{_span(step, w)}: {flat}"
+    all_of = not step.lower and step.upper is None
+    of = f"{w.percent(step.rate)} of {'' if all_of else 'the '}{_span(step, w)}"
     return f"{of}{f' + {flat}' if step.flat_amount else ''} = {w.money(step.subtotal)}"
 
 

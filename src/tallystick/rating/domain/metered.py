@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
+from tallystick.rating.domain.aggregation import Aggregation
 from tallystick.rating.domain.reading import ZERO
 
 
@@ -24,15 +25,16 @@ class Need(StrEnum):
     """Σ quantity × unit price of the events (dynamic)."""
 
     VALUES = "values"
-    """Every event's quantity, ordered by time, then by arrival (a percentage with free events, free total, minimum or maximum)."""
+    """Every event's quantity (1 where events are counted), ordered by time, then by arrival (a percentage with free events, free total, minimum or maximum)."""
 
     GROUPS = "groups"
     """The total of each combination of the properties that `Price.dimensions` names (matrix)."""
 
-    @property
-    def adds_events(self) -> bool:
-        """Whether the price adds up what single events cost, so that only a meter that sums can feed it."""
-        return self in (Need.PRICED, Need.VALUES)
+    def fed_by(self, aggregation: Aggregation) -> bool:
+        """Whether a meter of this aggregation can feed such a price: one that prices each event needs events that are added up."""
+        if self is Need.PRICED:
+            return aggregation is Aggregation.SUM
+        return self not in (Need.COUNT, Need.VALUES) or aggregation in (Aggregation.SUM, Aggregation.COUNT)
 
 
 @dataclass(frozen=True, slots=True)

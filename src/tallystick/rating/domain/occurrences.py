@@ -31,7 +31,9 @@ def meter(
     match price.needs:
         case Need.VALUES:
             ordered = sorted(events, key=lambda event: (event.occurred_at, event.batch, event.position))
-            return Metered(units, count, values=tuple(Fraction(event.value) for event in ordered))
+            counted = kind is Aggregation.COUNT
+            values = tuple(Fraction(1 if counted else event.value) for event in ordered)
+            return Metered(units, count, values=values)
         case Need.PRICED:
             priced = (Fraction(each.event.value) * Fraction(each.unit_price or 0) for each in occurrences)
             return Metered(units, count, priced=sum(priced, ZERO))
