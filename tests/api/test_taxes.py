@@ -72,3 +72,78 @@ async def test_an_account_pays_its_own_taxes_or_the_defaults(
     await client.put(url, json={"codes": []}, headers=admin_headers)
     assert await codes() == ["vat"]
     assert (await client.get("/v1/accounts/acc_x/taxes", headers=admin_headers)).status_code == 404
+
+
+async def test_a_rate_changes_on_its_date(client: httpx.AsyncClient, finance_headers: Headers) -> None:
+    tax = await made(client, finance_headers)
+    url = f"/v1/taxes/{tax['id']}/rates"
+    first = await client.post(url, json={"valid_from": "2020-07-01", "rate": "16"}, headers=finance_headers)
+    assert (first.status_code, first.json()["data"]["later_rates"]) == (
+        201,
+        [{"valid_from": "2020-07-01", "rate": 16}],
+    )
+    for body in ({"valid_from": "2020-07-01", "rate": "17"}, {"valid_from": "2019-01-01", "rate": "17"}):
+        late = await client.post(url, json=body, headers=finance_headers)
+        assert (late.status_code, late.json()["code"], set(late.json()["details"])) == (
+            409,
+            "rate_not_later",
+            {"valid_from"},
+        )
+    ended = await client.post(url, json={"valid_from": "2030-01-01", "rate": None}, headers=finance_headers)
+    assert ended.json()["data"]["later_rates"][-1] == {"valid_from": "2030-01-01", "rate": None}
+    assert (
+        await client.post(
+            "/v1/taxes/999/rates", json={"valid_from": "2020-07-01", "rate": 1}, headers=finance_headers
+        )
+    ).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"valid_from": "2020-02-30", "rate": 1}, {"valid_from"}), ({"valid_from": "2020-01-01"}, {"rate"}), ({"rate": 1}, {"valid_from"}),
+        ({"valid_from": "2020-01-01T00:00:00Z", "rate": 1}, {"valid_from"}), ({"valid_from": "2020-01-01", "rate": 101}, {"rate"}),
+    ],
+)  # fmt: skip
+async def test_a_bad_rate_names_its_field(
+    client: httpx.AsyncClient, finance_headers: Headers, body: Any, fields: set[str]
+) -> None:
+    tax = await made(client, finance_headers)
+    answer = await client.post(f"/v1/taxes/{tax['id']}/rates", json=body, headers=finance_headers)
+    assert (answer.status_code, set(answer.json()["details"])) == (422, fields)
+
+
+async def test_what_is_not_charged_has_no_rate(client: httpx.AsyncClient, finance_headers: Headers) -> None:
+    body = {"code": "ex", "name": "Exempt", "rate": 5, "kind": "exempt"}
+    answer = await client.post("/v1/taxes", json=body, headers=finance_headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "kind_has_no_rate")
+
+
+async def test_taxes_of_test_clocks_stand_apart(client: httpx.AsyncClient, admin_headers: Headers) -> None:
+    await made(client, admin_headers, livemode=False, is_default=True)
+    await made(client, admin_headers, rate=7)
+    for livemode, rate in ((True, 7), (False, 19)):
+        listed = await client.get("/v1/taxes", params={"livemode": livemode}, headers=admin_headers)
+        assert [(each["rate"], each["livemode"]) for each in listed.json()["data"]] == [(rate, livemode)]
+
+
+async def test_a_customer_who_owes_the_tax_himself_has_a_tax_id(
+    client: httpx.AsyncClient, admin_headers: Headers
+) -> None:
+    account = (await client.post("/v1/accounts", json={"name": "A"}, headers=admin_headers)).json()["data"]
+    url, wish = (
+        f"/v1/accounts/{account['id']}/tax-treatment",
+        {"treatment": "reverse_charge", "note": "Article 196"},
+    )
+    refused = await client.put(url, json=wish, headers=admin_headers)
+    assert (refused.status_code, refused.json()["code"]) == (422, "tax_id_required")
+    await client.put(f"/v1/accounts/{account['id']}", json={"tax_id": "DE136695976"}, headers=admin_headers)
+    assert (await client.put(url, json=wish, headers=admin_headers)).json()["data"] == wish
+    assert (await client.get(url, headers=admin_headers)).json()["data"] == wish
+    await client.put(url, json={"treatment": "taxable"}, headers=admin_headers)
+    assert (await client.get(url, headers=admin_headers)).json()["data"] == {
+        "treatment": "taxable",
+        "note": "",
+    }
+    odd = await client.put(url, json={"treatment": "never"}, headers=admin_headers)
+    assert (odd.status_code, set(odd.json()["details"])) == (422, {"treatment"})

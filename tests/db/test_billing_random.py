@@ -25,7 +25,7 @@ from tallystick.platform.db import Database
 from tallystick.platform.edge import new_id, new_uuid
 from tallystick.subscriptions import queries as subscription_queries
 from tallystick.subscriptions import service as subscriptions
-from tallystick.taxes.service import make_tax
+from tallystick.taxes.service import NewTax, make_tax
 
 ACTOR = system_actor("test")
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -56,7 +56,7 @@ class Lives:
     async def begin(self) -> None:
         async with self.database.write() as session:
             for code, rate in (("a", "19"), ("b", "2.5")):
-                await make_tax(session, ACTOR, code=code, name=code, rate=Decimal(rate), is_default=True)
+                await make_tax(session, ACTOR, NewTax(code, code, Decimal(rate), True))
             for kind in AGGREGATIONS:
                 field = "who" if kind == "unique" else None
                 await make_meter(

@@ -74,7 +74,7 @@ async def world(session: Session) -> None:
     account = await account_commands.open_account(
         session, ACTOR, NewAccount(f"acc_{uuid4().hex}", "Ada"), now=NOW
     )
-    await tax_commands.make_tax(session, ACTOR, code="vat", name="VAT", rate=Decimal(19), is_default=False)
+    await tax_commands.make_tax(session, ACTOR, tax_commands.NewTax("vat", "VAT", Decimal(19)))
     await tax_commands.set_account_taxes(session, ACTOR, account, ["vat"])
     plan = await catalog_commands.make_plan(
         session, ACTOR, code="p", name="P", is_public=True, is_active=True, terms=Terms(Decimal(1), "USD")

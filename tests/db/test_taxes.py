@@ -14,6 +14,7 @@ from tallystick.platform.db import Database, Session
 from tallystick.taxes import queries, service
 from tallystick.taxes.domain import UnknownTax
 from tallystick.taxes.invariants import INVARIANTS
+from tallystick.taxes.service import NewTax
 
 LIVE, TEST = system_actor("tests"), system_actor("tests", entity_id=2)
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
@@ -27,19 +28,17 @@ async def opened(session: Session, entity: int = 1) -> Account:
 async def test_own_taxes_then_the_entitys_defaults_then_none(database: Database) -> None:
     async with database.write() as session:
         for code, rate, default in (("vat", "19", True), ("city", "1.5", True), ("exempt", "0", False)):
-            await service.make_tax(
-                session, LIVE, code=code, name=code, rate=Decimal(rate), is_default=default
-            )
+            await service.make_tax(session, LIVE, NewTax(code, code, Decimal(rate), default))
         plain, exempt, other = await opened(session), await opened(session), await opened(session, 2)
         await service.set_account_taxes(session, LIVE, exempt, ["exempt"])
         with pytest.raises(UnknownTax):
             await service.set_account_taxes(session, TEST, other, ["vat"])
         asked = [(each.no, each.entity_id) for each in (plain, exempt, other)]
         found = await queries.for_accounts(session, asked)
-        assert {no: [rate.code for rate in rates] for no, rates in found.items()} == {
+        assert {no: [tax.code for tax in profile.taxes] for no, profile in found.items()} == {
             plain.no: ["city", "vat"], exempt.no: ["exempt"], other.no: [],
         }  # fmt: skip
-        assert found[plain.no][1].rate == Decimal(19)
+        assert found[plain.no].taxes[1].rate == Decimal(19)
         assert await queries.for_accounts(session, []) == {}
         for name, statement in INVARIANTS.items():
             assert await session.fetch(statement) == [], name
@@ -49,4 +48,4 @@ async def test_own_taxes_then_the_entitys_defaults_then_none(database: Database)
 async def test_a_rate_is_a_percentage(database: Database, rate: str) -> None:
     with pytest.raises(asyncpg.CheckViolationError):
         async with database.write() as session:
-            await service.make_tax(session, LIVE, code="t", name="T", rate=Decimal(rate), is_default=False)
+            await service.make_tax(session, LIVE, NewTax("t", "T", Decimal(rate)))

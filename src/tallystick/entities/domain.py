@@ -25,4 +25,6 @@ class Entity:
     fee_close_delay_seconds: int
     usage_close_delay_seconds: int
     net_terms_days: int
+    tax_point: str
+    prices_include_tax: bool
     revision: int

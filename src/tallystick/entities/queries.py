@@ -5,7 +5,7 @@ from tallystick.kernel.errors import NotFound
 from tallystick.platform.db import ReadSession
 
 _COLUMNS = """id, code, name, currency, timezone, country, is_test, rounding, tax_rounding, fee_close_delay_seconds,
-              usage_close_delay_seconds, net_terms_days, revision"""
+              usage_close_delay_seconds, net_terms_days, tax_point, prices_include_tax, revision"""
 
 
 async def get(session: ReadSession, entity_id: int) -> Entity:

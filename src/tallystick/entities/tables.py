@@ -22,6 +22,7 @@ class EntityRow(Base):
             "fee_close_delay_seconds BETWEEN 0 AND 2678400 AND usage_close_delay_seconds BETWEEN 0 AND 2678400",
             name="delays",
         ),
+        CheckConstraint("tax_point IN ('period_end', 'issue_date')", name="tax_point"),
         CheckConstraint("net_terms_days BETWEEN 0 AND 3650", name="net_terms"),
     )
 
@@ -37,6 +38,8 @@ class EntityRow(Base):
     fee_close_delay_seconds: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     usage_close_delay_seconds: Mapped[int] = mapped_column(Integer, server_default=text("3600"))
     net_terms_days: Mapped[int] = mapped_column(Integer, server_default=text("30"))
+    tax_point: Mapped[str] = mapped_column(server_default="period_end")
+    prices_include_tax: Mapped[bool] = mapped_column(server_default=text("false"))
     revision: Mapped[int] = mapped_column(server_default=text("1"))
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)

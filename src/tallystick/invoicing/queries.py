@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 — what is put together here are constants of this file; values are always parameters.
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -172,13 +172,15 @@ def invoice_of(row: Record) -> InvoiceView:
     """The view in a row of `INVOICE` columns."""
     values = dict(row)
     values["status"] = Status(values["status"])
-    values["taxes"] = tuple(
-        TaxTotal(
-            tax["code"], tax["name"], Decimal(tax["rate"]), Decimal(tax["base"]), Decimal(tax["amount"]), tax.get("included", False)
-        )
-        for tax in values["taxes"]
-    )  # fmt: skip
+    values["taxes"] = tuple(TaxTotal(*_tax_of(tax), tax.get("note", "")) for tax in values["taxes"])
     return InvoiceView(**values)
+
+
+def _tax_of(tax: Mapping[str, Any]) -> tuple[str, str, Decimal, Decimal, Decimal, bool, str]:
+    return (
+        tax["code"], tax["name"], Decimal(tax["rate"]), Decimal(tax["base"]), Decimal(tax["amount"]),
+        tax.get("included", False), tax.get("kind", "standard"),
+    )  # fmt: skip
 
 
 def line_of(row: Record) -> LineView:
@@ -193,14 +195,12 @@ def line_of(row: Record) -> LineView:
         else UsageEvidence(meter_id, start, end, count, int.from_bytes(checksum, "big"))
     )
     values["kind"] = LineKind(values["kind"])
-    values["taxes"] = tuple(
-        TaxShare(
-            tax["code"], tax["name"], Decimal(tax["rate"]), Decimal(tax["base"]), Decimal(tax["amount"]), tax.get("included", False)
-        )
-        for tax in values["taxes"]
-    )  # fmt: skip
+    values["taxes"] = tuple(TaxShare(*_tax_of(tax)) for tax in values["taxes"])
     values["reductions"] = tuple(
-        Reduction(each["source"], UUID(each["id"]), each["code"], Decimal(each["amount"]))
+        Reduction(
+            each["source"], UUID(each["id"]), each["code"], Decimal(each["amount"]),
+            None if each.get("percent") is None else Decimal(each["percent"]),
+        )
         for each in values["reductions"] or ()
     )
     corrected, position = values.pop("corrects_invoice_id"), values.pop("corrects_position")

@@ -31,6 +31,13 @@ class TaxOut(Out):
     base: DecimalOut
     amount: DecimalOut
     included: bool = Field(description="The price held this tax already")
+    kind: str = Field(examples=["standard", "zero", "exempt", "reverse_charge"])
+
+
+class TaxTotalOut(TaxOut):
+    """A tax of the whole document; `note` is the sentence that the law wants to see, where no tax is charged."""
+
+    note: str
 
 
 class ReductionOut(Out):
@@ -113,7 +120,7 @@ class InvoiceSummaryOut(Out):
     amount_noted: DecimalOut = Field(description="Credit notes against it")
     amount_paid: DecimalOut
     amount_due: DecimalOut
-    taxes: list[TaxOut]
+    taxes: list[TaxTotalOut]
     bill_to: dict[str, Any] | None
     run_id: UUID | None
     finalized_at: datetime | None

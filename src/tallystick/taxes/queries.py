@@ -1,69 +1,111 @@
 """Reading taxes."""
 
-from collections import defaultdict
+# ruff: noqa: S608 — what is put together here are constants of this file; values are always parameters.
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
+from tallystick.entities.domain import TEST_ID
 from tallystick.kernel.errors import NotFound
 from tallystick.kernel.pagination import Page, decode_cursor, encode_cursor
-from tallystick.platform.db import ReadSession
-from tallystick.taxes.domain import TaxRate
+from tallystick.platform.db import ReadSession, Record
+from tallystick.taxes.domain import Profile, Tax, Treatment, in_order
+
+
+@dataclass(frozen=True, slots=True)
+class RateView:
+    """A rate in percent that begins on a date; None: the tax is not charged from then."""
+
+    valid_from: date
+    rate: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
 class TaxView:
-    """A tax as the API shows it. `rate` is in percent."""
+    """A tax as the API shows it. `rate` is in percent, from the beginning; `later_rates` from their dates on."""
 
     id: int
     code: str
     name: str
     rate: Decimal
     is_default: bool
+    kind: str
+    categories: list[str]
+    note: str
+    later_rates: list[RateView]
+    livemode: bool
     revision: int
     created_at: datetime
     updated_at: datetime
 
 
-async def for_accounts(
-    session: ReadSession, accounts: Sequence[tuple[int, int]]
-) -> dict[int, tuple[TaxRate, ...]]:
-    """The taxes of (account_no, entity_id), for each number asked: its own, else the defaults of its entity, else none.
+async def for_accounts(session: ReadSession, accounts: Sequence[tuple[int, int]]) -> dict[int, Profile]:
+    """What each of (account_no, entity_id) pays: its own taxes, else the defaults of its entity, and how it is treated.
 
-    In order of code, so that documents list them alike. One statement for any number of accounts.
+    One statement for any number of accounts; taxes are few and read once each.
     """
     rows = await session.fetch(
         """
         WITH asked AS (SELECT * FROM unnest($1::bigint[], $2::integer[]) AS a(no, entity_id))
-        SELECT a.no, t.id, t.code, t.name, t.rate
-        FROM asked a JOIN account_taxes o ON o.account_no = a.no JOIN taxes t ON t.id = o.tax_id
-        UNION ALL
-        SELECT a.no, t.id, t.code, t.name, t.rate
-        FROM asked a JOIN taxes t ON t.entity_id = a.entity_id AND t.is_default
-        WHERE NOT EXISTS (SELECT FROM account_taxes o WHERE o.account_no = a.no)
-        ORDER BY 1, 3
+        SELECT a.no, o.tax_ids, d.tax_ids AS defaults, x.treatment, x.note
+        FROM asked a
+        LEFT JOIN LATERAL (SELECT array_agg(tax_id) AS tax_ids FROM account_taxes WHERE account_no = a.no) o ON true
+        LEFT JOIN (SELECT entity_id, array_agg(id) AS tax_ids FROM taxes WHERE is_default GROUP BY entity_id) d USING (entity_id)
+        LEFT JOIN account_tax_treatments x ON x.account_no = a.no
         """,
         [no for no, _ in accounts], [entity for _, entity in accounts],
     )  # fmt: skip
-    found: dict[int, list[TaxRate]] = defaultdict(list)
+    wanted = {each for row in rows for each in row["tax_ids"] or row["defaults"] or ()}
+    known = await by_ids(session, sorted(wanted)) if wanted else {}
+    profiles: dict[tuple[frozenset[int], str | None, str | None], Profile] = {}
+    found: dict[int, Profile] = {}
     for row in rows:
-        found[row["no"]].append(TaxRate(row["id"], row["code"], row["name"], row["rate"]))
-    return {no: tuple(found.get(no, ())) for no, _ in accounts}
+        ids = frozenset(row["tax_ids"] or row["defaults"] or ())
+        key = ids, row["treatment"], row["note"]
+        if key not in profiles:
+            treatment = row["treatment"] or Treatment.TAXABLE
+            profiles[key] = Profile(in_order([known[each] for each in ids]), treatment, row["note"] or "")
+        found[row["no"]] = profiles[key]
+    return found
 
 
-async def tax(session: ReadSession, entity_id: int, tax_id: int) -> TaxView:
-    """A tax of the entity. Raises `NotFound`."""
+_TAX = """t.id, t.entity_id, t.code, t.name, t.rate, t.is_default, t.kind, t.categories, t.note, t.revision, t.created_at, t.updated_at,
+    (SELECT array_agg(valid_from ORDER BY valid_from) FROM tax_rates WHERE tax_id = t.id) AS dates,
+    (SELECT array_agg(rate ORDER BY valid_from) FROM tax_rates WHERE tax_id = t.id) AS rates"""
+
+
+async def by_ids(session: ReadSession, ids: Sequence[int]) -> dict[int, Tax]:
+    """Taxes with all their rates (primary key)."""
+    rows = await session.fetch(f"SELECT {_TAX} FROM taxes t WHERE t.id = ANY($1::integer[])", ids)
+    return {
+        row["id"]: Tax(
+            row["id"], row["code"], row["name"], row["rate"], row["kind"], tuple(row["categories"]), row["note"],
+            tuple(zip(row["dates"] or (), row["rates"] or (), strict=True)),
+        )
+        for row in rows
+    }  # fmt: skip
+
+
+def _view(row: Record) -> TaxView:
+    values = dict(row)
+    dates, rates = values.pop("dates") or (), values.pop("rates") or ()
+    later = [RateView(since, rate) for since, rate in zip(dates, rates, strict=True)]
+    livemode = values.pop("entity_id") != TEST_ID
+    return TaxView(**values, later_rates=later, livemode=livemode)
+
+
+async def tax(session: ReadSession, entity_ids: Sequence[int], tax_id: int) -> TaxView:
+    """A tax of one of the entities. Raises `NotFound`."""
     row = await session.fetchrow(
-        """
-        SELECT id, code, name, rate, is_default, revision, created_at, updated_at FROM taxes
-        WHERE id = $1 AND entity_id = $2
-        """,
-        tax_id, entity_id,
-    )  # fmt: skip
+        f"SELECT {_TAX} FROM taxes t WHERE t.id = $1 AND t.entity_id = ANY($2::integer[])",
+        tax_id,
+        list(entity_ids),
+    )
     if row is None:
         raise NotFound
-    return TaxView(**dict(row))
+    return _view(row)
 
 
 async def taxes(
@@ -72,11 +114,11 @@ async def taxes(
     """A page of the entity's taxes in order of code."""
     position = decode_cursor(cursor, str)
     rows = await session.fetch(
-        """
-        SELECT id, code, name, rate, is_default, revision, created_at, updated_at FROM taxes
-        WHERE entity_id = $2 AND ($3::text IS NULL OR code > $3) AND ($4::text IS NULL OR code = $4) ORDER BY code LIMIT $1
+        f"""
+        SELECT {_TAX} FROM taxes t
+        WHERE t.entity_id = $2 AND ($3::text IS NULL OR t.code > $3) AND ($4::text IS NULL OR t.code = $4) ORDER BY t.code LIMIT $1
         """,
         limit + 1, entity_id, None if position is None else position[0], code,
     )  # fmt: skip
-    found = [TaxView(**dict(row)) for row in rows[:limit]]
+    found = [_view(row) for row in rows[:limit]]
     return Page(found, encode_cursor(found[-1].code) if len(rows) > limit else None)

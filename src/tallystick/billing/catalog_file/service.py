@@ -239,7 +239,8 @@ async def _write_taxes(
     wanted: Content = difference.checked.content
     for change in changes:
         if change.action is Action.ADD:
-            await tax_commands.make_tax(session, actor, code=change.code, **wanted[TAXES.name][change.code])
+            new = tax_commands.NewTax(code=change.code, **wanted[TAXES.name][change.code])
+            await tax_commands.make_tax(session, actor, new)
         else:
             shown = await tax_commands.locked_tax(session, actor, difference.standing.taxes[change.code].id)
             fields = wanted[TAXES.name].get(change.code) or TAXES.retires or {}

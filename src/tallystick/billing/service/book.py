@@ -18,7 +18,7 @@ from tallystick.rating.domain import Price, compile_price
 from tallystick.subscriptions import queries as subscriptions
 from tallystick.subscriptions.domain import Subscription, schedule_of, terms_of
 from tallystick.taxes import queries as taxes
-from tallystick.taxes.domain import TaxRate
+from tallystick.taxes.domain import Profile
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Book:
     accounts: dict[int, Account]
     subscriptions: dict[int, list[Subscription]]
     all_subscriptions: dict[int, list[Subscription]]
-    tax_rates: dict[int, tuple[TaxRate, ...]]
+    taxes: dict[int, Profile]
 
     def terms(self, subscription: Subscription) -> Terms:
         """When the subscription's bills fall due."""
@@ -76,6 +76,11 @@ class Book:
         """The subscription's boundaries, in its account's zones."""
         version = self.shelf.versions[subscription.plan_version_id]
         return schedule_of(subscription, version)
+
+    def includes_tax(self, subscription: Subscription) -> bool:
+        """Whether the plan's prices hold the tax: its own setting, else the entity's."""
+        own = self.shelf.versions[subscription.plan_version_id].settings.get("prices_include_tax")
+        return self.shelf.entities[subscription.entity_id].prices_include_tax if own is None else bool(own)
 
     def usage_delay(self, account: Account) -> timedelta:
         """How long after its end a month of recorded usage is billed."""

@@ -26,10 +26,12 @@ from tallystick.kernel.errors import Conflict
 from tallystick.kernel.money import Rounding, round_money
 from tallystick.kernel.period import Part, Period
 from tallystick.kernel.proration import fraction, share, used_until
+from tallystick.kernel.zones import zone
 from tallystick.metering import queries as metering
 from tallystick.metering.domain.slices import UsageSlice, UsageTotal
 from tallystick.platform.db import ReadSession
 from tallystick.rating.domain import Aggregation, Share
+from tallystick.taxes.domain import NO_TAXES
 
 ZERO = Decimal(0)
 NOT_DIVISIBLE = frozenset({Aggregation.MAX, Aggregation.UNIQUE, Aggregation.LATEST})
@@ -41,8 +43,10 @@ class NotDivisible(Conflict):
     sentence = "A period with a max, unique or latest meter or a volume price is billed when it ends; choose an end on its boundary"
 
 
-async def fill(session: ReadSession, book: Book, bills: Sequence[Bill], to_batch: int) -> None:
-    """Counts the usage of all bills in two statements and gives each its `inputs`."""
+async def fill(
+    session: ReadSession, book: Book, bills: Sequence[Bill], to_batch: int, now: datetime | None = None
+) -> None:
+    """Counts the usage of all bills in two statements and gives each its `inputs`. `now` is when they are issued: when due, unless said."""
     slices: list[UsageSlice] = []
     for bill in bills:
         for renewal in bill.renewals:
@@ -59,9 +63,16 @@ async def fill(session: ReadSession, book: Book, bills: Sequence[Bill], to_batch
             items[renewal.version.currency].extend(_renewal_items(book, renewal, totals, partials, to_batch))
         for part in bill.recorded:
             items[bill.account.currency].extend(
-                recorded_items(book, part, next(recorded), partials[bill.account.no, None], to_batch)
-            )
-        bill.inputs = [_inputs(book, bill.account, currency, own) for currency, own in items.items() if own]
+                recorded_items(
+                    book, part, next(recorded), partials[bill.account.no, None], to_batch,
+                    book.shelf.entities[bill.account.entity_id].prices_include_tax,
+                )
+            )  # fmt: skip
+        bill.inputs = [
+            _inputs(book, bill.account, currency, own, now or bill.instant)
+            for currency, own in items.items()
+            if own
+        ]
 
 
 def _open_since(bill: Bill) -> datetime:
@@ -71,16 +82,19 @@ def _open_since(bill: Bill) -> datetime:
     return min(starts, default=bill.instant)
 
 
-def _inputs(book: Book, account: Account, currency: str, items: list[Item]) -> Inputs:
+def _inputs(book: Book, account: Account, currency: str, items: list[Item], issued: datetime) -> Inputs:
     entity = book.shelf.entities[account.entity_id]
     return Inputs(
         account.no,
         account.entity_id,
         currency,
         items,
-        book.tax_rates.get(account.no, ()),
         Rounding(entity.rounding),
         entity.tax_rounding,
+        book.taxes.get(account.no, NO_TAXES),
+        entity.tax_point,
+        zone(account.timezone),
+        issued.astimezone(zone(entity.timezone)).date(),
     )
 
 
@@ -110,7 +124,7 @@ def _renewal_items(
     book: Book, renewal: Renewal, totals: Iterable[UsageTotal], partials: "Partials", to_batch: int
 ) -> Iterable[Item]:
     if renewal.fee is not None and renewal.version.price:
-        yield _fee_item(renewal, renewal.fee)
+        yield _fee_item(book, renewal, renewal.fee)
     if renewal.usage is not None:
         billed = partials[renewal.subscription.account_no, renewal.subscription.id]
         due = _share(renewal, renewal.usage)
@@ -125,7 +139,7 @@ def _commitment_item(
 ) -> Commitment:
     """The plan's minimum for the period that closes; the period's fee counts towards it, whichever invoice it stands on."""
     version = renewal.version
-    fee = _fee_item(renewal, _paid_part(renewal, part))
+    fee = _fee_item(book, renewal, _paid_part(renewal, part))
     exact = fee_exact(fee.price, fee.quantity, fee.used, fee.whole)
     rounding = Rounding(book.shelf.entities[renewal.subscription.entity_id].rounding)
     return Commitment(
@@ -140,6 +154,8 @@ def _commitment_item(
         end=part.service.end,
         aligned=(part.whole.period.start, part.whole.period.end),
         gl_code=version.gl_code,
+        tax_category=version.tax_category,
+        tax_included=book.includes_tax(renewal.subscription),
     )
 
 
@@ -171,7 +187,7 @@ def _share(renewal: Renewal, part: Part) -> Share:
     )
 
 
-def _fee_item(renewal: Renewal, part: Part) -> Fee:
+def _fee_item(book: Book, renewal: Renewal, part: Part) -> Fee:
     basis = renewal.version.proration
     measured = share(basis, _served(renewal, part), part.whole)
     return Fee(
@@ -188,6 +204,8 @@ def _fee_item(renewal: Renewal, part: Part) -> Fee:
         aligned=(part.whole.period.start, part.whole.period.end),
         timing=renewal.version.billing_timing,
         gl_code=renewal.version.gl_code,
+        tax_category=renewal.version.tax_category,
+        tax_included=book.includes_tax(renewal.subscription),
     )
 
 
@@ -220,6 +238,8 @@ def _usage_item(
         end=renewal.usage_end or part.service.end,
         aligned=(part.whole.period.start, part.whole.period.end),
         gl_code=charge.gl_code,
+        tax_category=renewal.version.tax_category,
+        tax_included=book.includes_tax(renewal.subscription),
         share=due,
         billed=sum((each.amount for each in own), ZERO),
         billed_quantity=sum((each.quantity for each in own), ZERO),

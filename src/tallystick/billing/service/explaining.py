@@ -15,7 +15,7 @@ from tallystick.kernel.clock import parse_instant
 from tallystick.metering import queries as metering
 from tallystick.metering.domain.slices import AccountSlice, RecordedUsage, UsageSlice, UsageTotal
 from tallystick.platform.db import ReadSession
-from tallystick.taxes.domain import TaxRate, apply
+from tallystick.taxes.domain import Taxable, TaxRate, tax_lines
 
 ZERO = Decimal(0)
 
@@ -287,12 +287,24 @@ async def _verify_sums(
     ):
         report.problems.append("the lines do not add up to the invoice")
     entity = await entities.get(session, invoice.entity_id)
-    rates = [TaxRate(0, tax.code, tax.name, tax.rate) for tax in invoice.taxes]
-    result = apply(
-        [line.amount - line.discount - line.granted for line in lines],
-        rates,
-        invoice.currency,
-        entity.tax_rounding,
-    )
-    if [(t.base, t.amount) for t in result.totals] != [(t.base, t.amount) for t in invoice.taxes]:
+    if not taxes_agree(invoice, lines, entity.tax_rounding):
         report.problems.append("the taxes do not come out the same")
+
+
+def taxes_agree(invoice: InvoiceView, lines: Sequence[LineView], rounding: str) -> bool:
+    """Whether the rates that stand on the lines give the taxes that stand on them, and on the document."""
+    taxable = [
+        Taxable(
+            line.amount - line.discount - line.granted,
+            tuple(TaxRate(tax.code, tax.name, tax.rate, tax.kind) for tax in line.taxes),
+            any(tax.included for tax in line.taxes),
+        )
+        for line in lines
+    ]
+    result = tax_lines(taxable, invoice.currency, rounding)
+    told = [[(tax.base, tax.amount) for tax in line.taxes] for line in lines]
+    if told != [[(tax.base, tax.amount) for tax in own] for own in result.per_line]:
+        return False
+    return [(t.code, t.rate, t.base, t.amount) for t in invoice.taxes] == [
+        (t.rate.code, t.rate.rate, t.base, t.amount) for t in result.totals
+    ]

@@ -90,7 +90,7 @@ async def ensure_taxes(database: Database, loader: Loader, wanted: Sequence[Tax]
             page = await taxes.taxes(session, loader.actor.entity_id, limit=1, cursor=None, code=tax.code)
             if not page.rows:
                 await tax_service.make_tax(
-                    session, loader.actor, code=tax.code, name=tax.name, rate=percent, is_default=False
+                    session, loader.actor, tax_service.NewTax(tax.code, tax.name, percent)
                 )
             elif page.rows[0].rate != percent:
                 raise Differs(details={"tax": f"{tax.code} exists at another rate"})

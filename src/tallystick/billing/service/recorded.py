@@ -90,8 +90,9 @@ def recorded_items(
     totals: Iterable[RecordedGroup],
     billed: list[PartialBilled],
     to_batch: int,
+    included: bool,
 ) -> Iterable[Recorded]:
-    """A month's groups as items of an invoice, each less what partial bills of the month charged for it."""
+    """A month's groups as items of an invoice, each less what partial bills of the month charged for it. `included`: prices hold the tax."""
     for total in totals:
         meter = book.shelf.meters[total.meter_id]
         key = recorded_key(meter.id, total.unit_price)
@@ -108,6 +109,7 @@ def recorded_items(
             end=part.end,
             aligned=(part.whole.start, part.whole.end),
             gl_code="usage",
+            tax_included=included,
             billed=sum((each.amount for each in own), ZERO),
             billed_quantity=sum((each.quantity for each in own), ZERO),
             partial=part.end < part.whole.end,

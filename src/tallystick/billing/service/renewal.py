@@ -91,8 +91,8 @@ async def bill_accounts(session: Session, account_nos: Sequence[int], order: Ord
             bill for no in remaining if (bill := due_bill(book, book.accounts[no], order.as_of)) is not None
         ]
         await settle(session, book, set(remaining) - {bill.account.no for bill in bills})
-        bills.sort(key=order.moment)
-        await fill(session, book, bills, order.to_batch)
+        bills, later = in_order(book, bills) if order.at_due else (bills, [])
+        await fill(session, book, bills, order.to_batch, None if order.at_due else order.now)
         done, failures = draft(bills)
         outcome.failures.extend(failures)
         drafts = [each for _, own in done for each in own]
@@ -100,8 +100,20 @@ async def bill_accounts(session: Session, account_nos: Sequence[int], order: Ord
             moments = [order.moment(bill) for bill, own in done for _ in own]
             outcome.invoices.extend(await store(session, drafts, order, moments))
         following = await advance(session, book, [bill for bill, _ in done])
-        remaining = [no for no, due in following if due is not None and due <= order.as_of]
+        remaining = later + [no for no, due in following if due is not None and due <= order.as_of]
     return outcome
+
+
+def in_order(book: Book, bills: Sequence[Bill]) -> tuple[list[Bill], list[int]]:
+    """The bills that can be made now so that numbers follow time, the earliest first, and the accounts whose bills come after.
+
+    A bill waits where another account owes two before it: its second one is then due first.
+    """
+    following = [_step(book, bill, [], []) for bill in bills]
+    horizon = min((at for at in following if at is not None), default=None)
+    now = [bill for bill in bills if horizon is None or bill.instant <= horizon]
+    now.sort(key=lambda bill: (bill.instant, bill.account.no))
+    return now, [bill.account.no for bill in bills if horizon is not None and bill.instant > horizon]
 
 
 async def settle(session: Session, book: Book, idle: Collection[int]) -> None:
@@ -200,23 +212,29 @@ async def store(
 async def advance(session: Session, book: Book, bills: Sequence[Bill]) -> list[tuple[int, datetime | None]]:
     """Moves every billed subscription and month on; gives each account's next due instant."""
     moves: list[Advance] = []
-    months: list[tuple[int, datetime, datetime | None]] = []
-    dues: list[tuple[int, datetime | None]] = []
-    for bill in bills:
-        account = bill.account
-        nexts = _moved(book, bill, moves)
-        month_at = account.next_usage_billing_at
-        if bill.usage_to is not None:
-            following = usage_month(account, bill.usage_to)
-            month_at = close_instant(following.end, book.usage_delay(account)) if account.is_open else None
-            months.append((account.no, bill.usage_to, month_at))
-        earliest = [at for at in (*nexts, month_at) if at is not None]
-        dues.append((account.no, min(earliest) if earliest else None))
+    months: list[Month] = []
+    dues = [(bill.account.no, _step(book, bill, moves, months)) for bill in bills]
     await subscriptions.advance(session, moves)
     await announce_ends(session, _finished(book, bills, moves))
     await accounts.advance_usage(session, months)
     await accounts.set_next_billing(session, dues)
     return dues
+
+
+Month = tuple[int, datetime, datetime | None]
+"""An account, how far its recorded usage is billed, and when it is billed next."""
+
+
+def _step(book: Book, bill: Bill, moves: list[Advance], months: list[Month]) -> datetime | None:
+    """When the account owes its next bill once this one is made; adds what moves to `moves` and `months`."""
+    account = bill.account
+    nexts = _moved(book, bill, moves)
+    month_at = account.next_usage_billing_at
+    if bill.usage_to is not None:
+        following = usage_month(account, bill.usage_to)
+        month_at = close_instant(following.end, book.usage_delay(account)) if account.is_open else None
+        months.append((account.no, bill.usage_to, month_at))
+    return min((at for at in (*nexts, month_at) if at is not None), default=None)
 
 
 def _finished(book: Book, bills: Sequence[Bill], moves: Sequence[Advance]) -> list[tuple[Subscription, str]]:

@@ -8,20 +8,22 @@ taken off it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
+from tallystick.invoicing.domain.corrections import Stood, corrections, sort
 from tallystick.invoicing.domain.draft import InvoiceDraft, Line, LineKind, TaxShare, TaxTotal, UsageEvidence
+from tallystick.invoicing.domain.drawing import Fund, grant_lines, pay_lines
 from tallystick.kernel.errors import Refusal
 from tallystick.kernel.money import Rounding
 from tallystick.rating.domain.lines import LineAmount, round_line, round_lines
 from tallystick.rating.domain.metered import Metered
 from tallystick.rating.domain.models import FULL, Share
 from tallystick.rating.domain.pricing import Exact, Price, amount_of
-from tallystick.taxes.domain import TaxRate, apply
+from tallystick.taxes.domain import NO_TAXES, Profile, Taxable, Taxed, TaxRate, tax_lines
 
 ZERO = Decimal(0)
 
@@ -53,6 +55,8 @@ class Fee:
     aligned: tuple[datetime, datetime]
     timing: str
     gl_code: str
+    tax_category: str = "standard"
+    tax_included: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class Usage:
     metered: Metered | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     group: str = ""
+    tax_category: str = "standard"
+    tax_included: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,8 @@ class Recorded:
     billed_quantity: Decimal = ZERO
     partial: bool = False
     segments: Sequence[tuple[datetime, datetime]] = ()
+    tax_category: str = "standard"
+    tax_included: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,26 +137,42 @@ class Commitment:
     end: datetime
     aligned: tuple[datetime, datetime]
     gl_code: str
+    tax_category: str = "standard"
+    tax_included: bool = False
 
 
 Item = Fee | Usage | Recorded | Commitment
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """Everything one invoice is made of. `rounding` and `tax_rounding` are the entity's settings.
+class Recount:
+    """Closed periods counted again: their items as if nothing had been billed of them, and what stands on issued documents."""
 
-    `credit` is the customer credit there is in the invoice's currency.
+    items: Sequence[Item]
+    stood: Stood
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything one invoice is made of. `rounding`, `tax_rounding` and `tax_point` are the entity's settings.
+
+    `profile` is what the account pays of which taxes, `zone` the account's, whose days its periods are; `issue_day` is the entity's day of
+    issue, the tax point where the entity says so. `credit` is the customer credit there is in the invoice's currency.
     """
 
     account_no: int
     entity_id: int
     currency: str
     items: Sequence[Item]
-    tax_rates: tuple[TaxRate, ...]
     rounding: Rounding
     tax_rounding: str
+    profile: Profile = NO_TAXES
+    tax_point: str = "period_end"
+    zone: tzinfo = UTC
+    issue_day: date | None = None
     credit: Decimal = ZERO
+    funds: Sequence[Fund] = ()  # grants of the account's wallets that may pay the invoice
+    recount: Recount | None = None
 
 
 def assemble(inputs: Inputs) -> InvoiceDraft | None:
@@ -157,27 +181,40 @@ def assemble(inputs: Inputs) -> InvoiceDraft | None:
     Raises `AmountTooLarge` for a line of 10^15 or more, `NegativeInvoice` for a total below zero; a run parks the account.
     """
     lines = _lines(inputs)
-    return _document(lines, inputs) if lines else None
+    changes = _corrections(inputs, inputs.recount) if inputs.recount is not None else []
+    return _document(lines, inputs, changes) if lines or changes else None
 
 
-def _lines(inputs: Inputs) -> list[Line]:
-    """Fees, usage, recorded usage and top-ups, each rounded once."""
+def _corrections(inputs: Inputs, recount: Recount) -> list[Line]:
+    """What closed periods should have been, less what stands of them: the very lines that closed them, made again."""
+    anew = _lines(replace(inputs, items=recount.items), anew=True)
+    return corrections(anew, recount.stood, inputs.currency)
+
+
+def _lines(inputs: Inputs, *, anew: bool = False) -> list[Line]:
+    """Fees, usage, recorded usage and top-ups, each rounded once; `anew` also those that come to nothing."""
     lines: list[Line] = []
     for item in inputs.items:
         if isinstance(item, Fee):
             lines.append(_fee(item, inputs))
         elif isinstance(item, Usage):
-            lines.extend(_usage(item, inputs))
+            lines.extend(_usage(item, inputs, anew=anew))
         elif isinstance(item, Commitment):
-            lines.extend(_commitment(item, lines, inputs))
-        elif item.quantity != item.billed_quantity:
+            lines.extend(_commitment(item, lines, inputs, anew=anew))
+        elif anew or item.quantity != item.billed_quantity:
             lines.append(_recorded(item, inputs))
     return lines
 
 
-def _document(lines: list[Line], inputs: Inputs) -> InvoiceDraft:
-    """What is taken off the lines, what tax is put on them, and what then settles the total."""
+def _document(lines: list[Line], inputs: Inputs, changes: Sequence[Line] = ()) -> InvoiceDraft:
+    """What is taken off the lines, which corrections they bear, what tax is put on them all, and what then settles the total."""
+    noted: tuple[Line, ...] = ()
+    if changes:
+        taxable = [(line.remainder, rates) for line, rates in zip(lines, _rates(lines, inputs), strict=True)]
+        taken = sort(taxable, changes)
+        lines, noted = [*lines, *taken.netted], taken.noted
     subtotal = sum((line.amount for line in lines), ZERO)
+    lines, draws = grant_lines(lines, inputs.funds, inputs.currency) if inputs.funds else (lines, ())
     taxed, totals, tax = _tax(lines, inputs)
     discount, granted, included = ZERO, ZERO, ZERO
     for line in taxed:
@@ -187,15 +224,16 @@ def _document(lines: list[Line], inputs: Inputs) -> InvoiceDraft:
             if share.included:
                 included += share.amount
     total = subtotal - discount - granted - included + tax
-    if subtotal < 0 or total < 0:
+    if total < 0:
         raise NegativeInvoice
     credit = min(inputs.credit, total)
+    paid = pay_lines(taxed, inputs.funds, total - credit, inputs.currency) if inputs.funds else ()
     return InvoiceDraft(
         account_no=inputs.account_no,
         entity_id=inputs.entity_id,
         currency=inputs.currency,
-        period_start=min(line.period_start for line in lines),
-        period_end=max(line.period_end for line in lines),
+        period_start=min(line.period_start for line in lines or noted),
+        period_end=max(line.period_end for line in lines or noted),
         lines=taxed,
         tax_totals=totals,
         subtotal=subtotal,
@@ -205,6 +243,9 @@ def _document(lines: list[Line], inputs: Inputs) -> InvoiceDraft:
         granted=granted,
         included_tax=included,
         credit_applied=credit,
+        wallet_applied=sum((each.amount for each in paid), ZERO),
+        draws=(*draws, *paid),
+        noted=noted,
     )
 
 
@@ -227,7 +268,7 @@ def _fee(item: Fee, inputs: Inputs) -> Line:
     )  # fmt: skip
 
 
-def _usage(item: Usage, inputs: Inputs) -> list[Line]:
+def _usage(item: Usage, inputs: Inputs, *, anew: bool = False) -> list[Line]:
     """The charge's line and, where a minimum is missed at the period's close, its top-up line."""
     exact = amount_of(item.price, item.quantity if item.metered is None else item.metered, item.share)
     if item.partial:
@@ -239,7 +280,9 @@ def _usage(item: Usage, inputs: Inputs) -> list[Line]:
     nothing_new = not item.evidence.count or (
         item.start > item.counted_from and item.quantity == item.billed_quantity
     )
-    if nothing_new and not amount.exact and top_up is None:
+    if anew and top_up is None and item.price.minimum is not None:
+        top_up = LineAmount(ZERO, ZERO, cut=False)
+    if nothing_new and not amount.exact and top_up is None and not anew:
         return []
     frozen = {
         **item.terms, "fee_share": _ratio(item.share.fee), "limit_share": _ratio(item.share.limits), "aligned": item.aligned,
@@ -286,7 +329,9 @@ def commitment_exact(minimum: Decimal, share: Fraction, reached: Decimal) -> Fra
     return max(Fraction(minimum) * share - Fraction(reached), Fraction(0))
 
 
-def _commitment(item: Commitment, lines: Sequence[Line], inputs: Inputs) -> list[Line]:
+def _commitment(
+    item: Commitment, lines: Sequence[Line], inputs: Inputs, *, anew: bool = False
+) -> list[Line]:
     """The plan's top-up line. Its items come after the subscription's own, whose lines it counts."""
     used = sum(
         (
@@ -300,7 +345,7 @@ def _commitment(item: Commitment, lines: Sequence[Line], inputs: Inputs) -> list
     )
     reached = item.fee + item.billed + used
     amount = round_line(commitment_exact(item.minimum, item.share, reached), inputs.currency, inputs.rounding)
-    if not amount.amount:
+    if not amount.amount and not anew:
         return []
     frozen = {
         "minimum": item.minimum, "share": _ratio(item.share), "reached": reached, "aligned": item.aligned,
@@ -354,25 +399,51 @@ def _line(
         charge_id=charge_id,
         evidence=evidence,
         partial=item.partial if isinstance(item, Usage | Recorded) else False,
+        tax_category=item.tax_category,
+        tax_included=item.tax_included,
     )
 
 
 def _tax(lines: list[Line], inputs: Inputs) -> tuple[tuple[Line, ...], tuple[TaxTotal, ...], Decimal]:
-    if not inputs.tax_rates:
+    """Each line by its own rates: those it carries (corrections), else those of its category on its tax point."""
+    if not inputs.profile.taxes and all(not line.tax_rates for line in lines):
         return tuple(lines), (), ZERO
-    result = apply([line.remainder for line in lines], inputs.tax_rates, inputs.currency, inputs.tax_rounding)
+    taxable = [
+        Taxable(line.remainder, rates, line.tax_included)
+        for line, rates in zip(lines, _rates(lines, inputs), strict=True)
+    ]
+    result = tax_lines(taxable, inputs.currency, inputs.tax_rounding)
     taxed = tuple(
-        replace(
-            line,
-            taxes=tuple(
-                TaxShare(rate.code, rate.name, rate.rate, line.remainder, amount)
-                for rate, amount in zip(inputs.tax_rates, shares, strict=True)
-            ),
-        )
+        replace(line, taxes=tuple(TaxShare(*_frozen(share)) for share in shares)) if shares else line
         for line, shares in zip(lines, result.per_line, strict=True)
     )
-    totals = tuple(
-        TaxTotal(rate.code, rate.name, rate.rate, total.base, total.amount)
-        for rate, total in zip(inputs.tax_rates, result.totals, strict=True)
-    )
+    totals = tuple(TaxTotal(*_frozen(total), total.rate.note) for total in result.totals)
     return taxed, totals, sum((total.amount for total in totals), ZERO)
+
+
+def _rates(lines: Sequence[Line], inputs: Inputs) -> list[tuple[TaxRate, ...]]:
+    """The rates of each line: those it carries, else those of its category on its tax point."""
+    known: dict[tuple[str, datetime], tuple[TaxRate, ...]] = {}
+    found = []
+    for line in lines:
+        rates = line.tax_rates
+        if rates is None:
+            at = line.tax_category, line.period_end
+            if at not in known:
+                known[at] = inputs.profile.rates(line.tax_category, _tax_day(line, inputs))
+            rates = known[at]
+        found.append(rates)
+    return found
+
+
+def _tax_day(line: Line, inputs: Inputs) -> date:
+    """The last day of the line's service where the account lives, or the day of issue (SEMANTICS "Rate by tax point")."""
+    if inputs.tax_point == "issue_date" and inputs.issue_day is not None:
+        return inputs.issue_day
+    last = max(line.period_start, line.period_end - timedelta(microseconds=1))
+    return last.astimezone(inputs.zone).date()
+
+
+def _frozen(tax: Taxed) -> tuple[str, str, Decimal, Decimal, Decimal, bool, str]:
+    rate = tax.rate
+    return rate.code, rate.name, rate.rate, tax.base, tax.amount, tax.included, rate.kind

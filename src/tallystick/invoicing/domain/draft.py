@@ -8,6 +8,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from tallystick.taxes.domain import TaxRate
+from tallystick.wallets.domain import Draw
+
 ZERO = Decimal(0)
 
 
@@ -47,12 +50,17 @@ class UsageEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """What a coupon, or credit that was granted, takes off a line before tax. It has the line's sign."""
+    """What a coupon, or credit that was granted, takes off a line before tax. It has the line's sign.
 
-    source: str  # "coupon" | "grant"
+    Of a correction it may have the other sign: what the corrected line had taken off goes back the way it came. `percent` is that of a
+    coupon that takes a share of the line, so that corrections of the line can take it too.
+    """
+
+    source: str  # "coupon" | "grant" | "note": what a credit note by hand gave back before
     id: UUID  # the applied coupon, or the grant
     code: str  # what people call it
     amount: Decimal
+    percent: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,7 @@ class TaxShare:
     base: Decimal
     amount: Decimal
     included: bool = False  # the price held it already
+    kind: str = "standard"  # zero, exempt and reverse_charge come to nothing and are still stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,11 @@ class Line:
     partial: bool = (
         False  # bills a part of a period that is still open; the period's close bills the difference
     )
+    tax_category: str = "standard"  # with what is to be taxed; stored are the taxes it came to
+    tax_included: bool = False
+    tax_rates: tuple[TaxRate, ...] | None = (
+        None  # carried, as a correction carries those of the line it corrects
+    )
     discount: Decimal = ZERO  # by coupons
     granted: Decimal = ZERO  # by credits that were granted
     reductions: tuple[
@@ -127,6 +141,8 @@ class TaxTotal:
     base: Decimal
     amount: Decimal
     included: bool = False
+    kind: str = "standard"
+    note: str = ""  # the sentence that the law wants to see
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +170,8 @@ class InvoiceDraft:
     included_tax: Decimal = ZERO
     credit_applied: Decimal = ZERO  # customer credit, from credit notes
     wallet_applied: Decimal = ZERO  # paid wallets
+    draws: tuple[Draw, ...] = ()  # which grants pay which lines: granted credit, then paid wallets
+    noted: tuple[Line, ...] = ()  # corrections that this invoice cannot take: they become credit notes
 
     @property
     def amount_due(self) -> Decimal:
