@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "tallystick"
 CONTEXTS = (
-    "audit", "identity", "entities", "accounts", "catalog", "taxes", "ledger", "rating", "metering", "invoicing", "subscriptions",
+    "audit", "identity", "entities", "accounts", "catalog", "taxes", "ledger", "rating", "metering", "wallets", "invoicing", "subscriptions",
     "billing",
 )  # fmt: skip
 MAX_FUNCTION = 70

@@ -161,3 +161,44 @@ class CreditNoteIssued:
     @property
     def subject_id(self) -> str:
         return self.credit_note_id
+
+
+@dataclass(frozen=True, slots=True)
+class WalletToppedUp:
+    """A wallet holds more: `kind` says whether it was paid for or granted."""
+
+    TYPE: ClassVar[str] = "wallet.topped_up"
+    VERSION: ClassVar[int] = 1
+    SUBJECT: ClassVar[str] = "wallet"
+    wallet_id: str
+    account_id: str
+    grant_id: str
+    kind: str
+    amount: Decimal
+    currency: str
+    occurred_at: datetime
+
+    @property
+    def subject_id(self) -> str:
+        return self.wallet_id
+
+
+@dataclass(frozen=True, slots=True)
+class WalletGrantEnded:
+    """What was left of a top-up is gone: it expired, or its wallet was terminated (`reason` expiry or forfeit)."""
+
+    TYPE: ClassVar[str] = "wallet.grant_ended"
+    VERSION: ClassVar[int] = 1
+    SUBJECT: ClassVar[str] = "wallet"
+    wallet_id: str
+    account_id: str
+    grant_id: str
+    kind: str
+    reason: str
+    amount: Decimal
+    currency: str
+    occurred_at: datetime
+
+    @property
+    def subject_id(self) -> str:
+        return self.wallet_id

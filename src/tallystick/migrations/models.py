@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from tallystick.platform.tables import Base
 
 CONTEXTS = (
-    "platform", "audit", "identity", "entities", "accounts", "catalog", "taxes", "ledger", "metering", "invoicing",
+    "platform", "audit", "identity", "entities", "accounts", "catalog", "taxes", "ledger", "metering", "wallets", "invoicing",
     "subscriptions", "billing",
 )  # fmt: skip
 
