@@ -37,7 +37,7 @@ PLAIN = {
     "limit", "cursor", "sort", "include_closed", "currency", "status", "is_active", "source", "format", "period_start", "period_end",
     "phone", "address", "timezone", "locale", "tax_id", "country", "metadata", "test_clock_id", "charge_model", "properties",
     "adjustments", "units", "events", "aggregation", "percentile", "unit", "anchor", "cycle", "alignment", "billing_day", "start",
-    "end", "count", "basis", "refresh_token", "all", "current_password", "new_password", "quantity", "unit_price", "occurred_at",
+    "end", "count", "basis", "value", "refresh_token", "all", "current_password", "new_password", "quantity", "unit_price", "occurred_at",
 }  # fmt: skip
 """Names of what is no id. `tax_id` in a body is a VAT number; `test_clock_id` is for staff, who alone open accounts."""
 
