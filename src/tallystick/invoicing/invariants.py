@@ -1,5 +1,7 @@
 """What must hold of invoices at every moment: each SELECT returns no row. A row is evidence, never repaired by a program."""
 
+from tallystick.invoicing.notes import invariants as notes
+
 INVARIANTS: dict[str, str] = {
     "invoice_totals_are_sums_of_lines": """
         SELECT i.id FROM invoices i LEFT JOIN invoice_lines l ON l.invoice_id = i.id
@@ -50,15 +52,16 @@ INVARIANTS: dict[str, str] = {
         GROUP BY account_no, slice_start, price_key, subscription_id, revision HAVING count(*) > 1
     """,
     "invoice_numbers_without_gap": """
-        SELECT s.entity_id, s.series, s.year FROM number_series s
+        SELECT s.entity_id, s.series, s.year FROM (SELECT * FROM number_series WHERE series = 'INV') s
         FULL JOIN (SELECT entity_id, series, series_year AS year, count(*) AS numbers, count(DISTINCT series_no) AS different,
                           min(series_no) AS first, max(series_no) AS last
                    FROM invoices WHERE number IS NOT NULL GROUP BY 1, 2, 3) i USING (entity_id, series, year)
         WHERE s.last_no IS DISTINCT FROM i.last OR i.numbers <> i.different OR i.numbers <> i.last OR i.first <> 1
     """,
     "invoice_numbers_in_order_of_dates": """
-        SELECT id FROM (SELECT id, issue_date, lag(issue_date) OVER (PARTITION BY entity_id, series, series_year ORDER BY series_no)
-                                                AS before FROM invoices WHERE number IS NOT NULL) d
+        SELECT id FROM (SELECT i.id, i.issue_date, lag(i.issue_date) OVER (
+                            PARTITION BY i.entity_id, i.series, i.series_year, a.test_clock_id ORDER BY i.series_no) AS before
+                        FROM invoices i JOIN accounts a ON a.no = i.account_no WHERE i.number IS NOT NULL) d
         WHERE issue_date < before
     """,
     "invoice_number_if_and_only_if_finalized": """
@@ -77,3 +80,4 @@ INVARIANTS: dict[str, str] = {
             WHERE o.subject_type = 'invoice' AND o.subject_id = i.id::text AND o.event_type = 'invoice.finalized')
     """,
 }
+INVARIANTS.update(notes.INVARIANTS)
