@@ -25,8 +25,10 @@ NOW = datetime(2024, 6, 15, 12, tzinfo=UTC)
 
 
 class Meter:
-    def __init__(self, id: int, aggregation: str = "sum", field: str | None = None) -> None:
-        self.id, self.aggregation, self.field = id, aggregation, field
+    def __init__(
+        self, id: int, aggregation: str = "sum", field: str | None = None, *, recurring: bool = False
+    ) -> None:
+        self.id, self.aggregation, self.field, self.recurring = id, aggregation, field, recurring
 
 
 LIVE = MeteredAccount(1, "acc_live", 1, "customer-7")
@@ -39,6 +41,7 @@ DIRECTORY = Directory(
         "bytes": Meter(2, "sum", "bytes"),
         "users": Meter(3, "unique", "user"),
         "hits": Meter(4, "count", "anything"),
+        "seats": Meter(5, "unique", "user", recurring=True),
     },
 )
 
@@ -155,6 +158,19 @@ def test_a_meter_over_a_property_needs_it() -> None:
     refused("missing_property", "properties", event(meter="users", properties={"user": None}))
     assert admitted(meter="users", properties={"user": "ada"})
     assert admitted(meter="hits")
+
+
+def test_an_event_of_a_recurring_meter_adds_or_removes() -> None:
+    for operation in ("add", "remove"):
+        assert admitted(meter="seats", properties={"user": "ada", "operation_type": operation})
+    assert admitted(meter="seats", properties={"user": "ada"})
+    for wrong in ("delete", 1, None, True):
+        refused(
+            "invalid_event",
+            "properties",
+            event(meter="seats", properties={"user": "ada", "operation_type": wrong}),
+        )
+    assert admitted(meter="users", properties={"user": "ada", "operation_type": "delete"})
 
 
 def test_properties_are_bounded_as_text() -> None:

@@ -5,6 +5,10 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from tallystick.metering.counting.queries import KEEP_UNITS, slice_arguments
+from tallystick.metering.domain.carried import scope
+from tallystick.metering.domain.slices import UsageSlice, UsageTotal
+from tallystick.platform import wire
 from tallystick.platform.db import ReadSession, Record, Session
 
 # The columns pass through `given`, so that their length never reaches the planner: one generic plan, made once per connection, serves
@@ -17,8 +21,10 @@ given AS MATERIALIZED (
            $10::text[] AS properties, $11::text[] AS source
 ),
 batch AS (
-    INSERT INTO ingest_batches (id, xid, received, principals, request_id)
-    SELECT nextval('ingest_batch_ids'), started.xid::text::bigint, cardinality(given.key), $12, $13 FROM started, given
+    INSERT INTO ingest_batches (id, xid, received, principals, request_id, first_at)
+    SELECT nextval('ingest_batch_ids'), started.xid::text::bigint, cardinality(given.key), $12, $13,
+           (SELECT min(at) FROM unnest(given.occurred_at) at)
+    FROM started, given
     RETURNING id, received
 ),
 sent AS MATERIALIZED (
@@ -95,6 +101,37 @@ async def insert_void(
         voided_at,
     )
     return batch
+
+
+async def insert_levels(session: Session, slices: Sequence[UsageSlice], totals: Sequence[UsageTotal]) -> None:
+    """Stores what recurring counts, sums and weighted sums had at the end of their slices; one that is stored is left as it is."""
+    await session.execute(
+        """
+        INSERT INTO meter_states (account_no, meter_id, scope, at, to_batch, levels)
+        SELECT account_no, meter_id, scope, at, to_batch, levels::jsonb
+        FROM unnest($1::bigint[], $2::int[], $3::bytea[], $4::timestamptz[], $5::bigint[], $6::text[])
+            AS n (account_no, meter_id, scope, at, to_batch, levels)
+        ORDER BY account_no, meter_id, scope, at, to_batch
+        ON CONFLICT (account_no, meter_id, scope, at, to_batch) DO NOTHING
+        """,
+        [each.account_no for each in slices],
+        [each.meter_id for each in slices],
+        [scope(each) for each in slices],
+        [each.end for each in slices],
+        [each.to_batch for each in slices],
+        [
+            wire.dumps([[part, str(level)] for part, level in each.closing.items()]).decode()
+            for each in totals
+        ],
+    )
+
+
+async def insert_units(session: Session, slices: Sequence[UsageSlice]) -> None:
+    """Stores the units that recurring unique meters had at the end of their slices; a state that is stored is left as it is.
+
+    The units never leave the database: the state before, and the last event of each unit since, decide.
+    """
+    await session.execute(KEEP_UNITS, *slice_arguments(slices))
 
 
 async def promote_seal(session: Session) -> None:

@@ -24,6 +24,7 @@ from tallystick.metering.domain.admission import (
 )
 from tallystick.metering.domain.digest import halves
 from tallystick.metering.domain.events import ACCEPTED, IncomingEvent, StoredEvent, Verdict
+from tallystick.metering.domain.slices import UsageSlice, UsageTotal
 from tallystick.metering.grouping import Group
 from tallystick.platform.db import Database, Session
 
@@ -248,4 +249,31 @@ async def void(
     return True
 
 
-__all__ = ["ingest", "ingest_one", "prepare_months", "seal", "void", "write"]
+async def keep_states(session: Session, slices: Sequence[UsageSlice], totals: Sequence[UsageTotal]) -> None:
+    """Freezes what recurring meters have at the end of these slices, in two statements; the others are passed over.
+
+    The next period begins with it and reads nothing older. A repeat changes nothing: a state is what its events make it.
+    """
+    kept = [(each, total) for each, total in zip(slices, totals, strict=True) if each.recurring]
+    units = [each for each, _ in kept if each.aggregation == "unique"]
+    levels = [(each, total) for each, total in kept if each.aggregation != "unique"]
+    if units:
+        await repository.insert_units(session, units)
+    if levels:
+        await repository.insert_levels(session, [each for each, _ in levels], [total for _, total in levels])
+
+
+async def rederive(session: Session, slices: Sequence[UsageSlice]) -> list[UsageTotal]:
+    """What closed slices come to with all that arrived up to their `to_batch`, and the states they then leave.
+
+    For corrections. Slices of one charge must come period by period from the earliest that something late fell into, each after the
+    one before it was re-derived: it begins with the state that left. A repeat gives the same and stores nothing more. Slices that do not
+    recur are counted again, nothing else.
+    """
+    begun = await queries.with_states(session, slices)
+    totals = await queries.aggregate(session, begun)
+    await keep_states(session, begun, totals)
+    return totals
+
+
+__all__ = ["ingest", "ingest_one", "keep_states", "prepare_months", "rederive", "seal", "void", "write"]

@@ -26,7 +26,10 @@ from tallystick.platform.tables import NOW, Base
 
 
 class IngestBatch(Base):
-    """One transaction that wrote events or a void. Its id is the arrival order that selectors `(from_batch, to_batch]` speak of."""
+    """One transaction that wrote events or a void. Its id is the arrival order that selectors `(from_batch, to_batch]` speak of.
+
+    None of its events occurred before `first_at`: who looks for late ones passes over most batches without reading an event.
+    """
 
     __tablename__ = "ingest_batches"
 
@@ -36,6 +39,7 @@ class IngestBatch(Base):
     principals: Mapped[list[Any]] = mapped_column(ARRAY(Text))
     request_id: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    first_at: Mapped[datetime | None]
 
 
 class EventKey(Base):
@@ -88,6 +92,7 @@ class UsageEvent(Base):
             postgresql_include=["meter_id", "unit_price", "quantity", "batch_id", "c_hi", "c_lo"],
             postgresql_where=where("unit_price IS NOT NULL"),
         ),
+        Index("ix_usage_events_batch_id", "batch_id"),
         postgresql_partition_by="RANGE (occurred_at)",
     )
     __mapper_args__ = {  # noqa: RUF012 — read by the mapper
@@ -104,6 +109,7 @@ class EventVoid(Base):
         CheckConstraint("unit_price >= 0 AND unit_price < 1e15", name="unit_price"),
         CheckConstraint("batch_id > event_batch_id", name="order"),
         Index("ix_event_voids_account_no_meter_id_occurred_at", "account_no", "meter_id", "occurred_at"),
+        Index("ix_event_voids_batch_id", "batch_id"),
     )
 
     key: Mapped[Any] = mapped_column(UUID, primary_key=True)

@@ -257,6 +257,28 @@ CROSS JOIN LATERAL (
 """
 
 
+KEEP_UNITS = f"""{_SLICES}
+INSERT INTO meter_states (account_no, meter_id, scope, at, to_batch, levels, units)
+SELECT s.account_no, s.meter_id, s.scope, s.ends, s.to_batch, e.levels, e.units FROM slices s
+CROSS JOIN LATERAL (
+    WITH held AS (
+        SELECT part, item FROM (
+            SELECT DISTINCT ON (part, item) part, item, adds FROM (
+                SELECT part, item, adds, occurred_at, batch_id, position FROM ({_EVENTS}) r WHERE item IS NOT NULL
+                UNION ALL SELECT part, item, true, '-infinity', 0, 0 FROM ({_CARRIED_UNITS}) c
+            ) b ORDER BY part, item, occurred_at DESC, batch_id DESC, position DESC
+        ) l WHERE adds
+    )
+    SELECT coalesce((SELECT jsonb_agg(jsonb_build_array(to_jsonb(part), held) ORDER BY part)
+                     FROM (SELECT part, count(*)::text AS held FROM held GROUP BY part) p), '[]') AS levels,
+           coalesce((SELECT jsonb_agg(jsonb_build_array(to_jsonb(part), item) ORDER BY part, item) FROM held), '[]') AS units
+) e
+ORDER BY 1, 2, 3, 4, 5
+ON CONFLICT (account_no, meter_id, scope, at, to_batch) DO NOTHING
+"""
+"""Written by `repository.insert_units`; it stands here beside what it is made of."""
+
+
 async def simple(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
     """count, sum, max and latest, unsplit: one row a slice.
 
@@ -274,27 +296,27 @@ async def even(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Recor
 
     The covering index alone, as for sums; voids are subtracted, and only a least value with voids in its range is read from the rows.
     """
-    return await session.fetch(_SLICES + _EVEN, *_arguments(slices))
+    return await session.fetch(_SLICES + _EVEN, *slice_arguments(slices))
 
 
 async def parts(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
     """Any aggregation but unique, one row for each part that has events. Reads the rows of the slice's own index range."""
-    return await session.fetch(_SLICES + _PARTS, *_arguments(slices))
+    return await session.fetch(_SLICES + _PARTS, *slice_arguments(slices))
 
 
 async def unique(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
     """How many different values each part has; rows as `parts`."""
-    return await session.fetch(_SLICES + _UNIQUE, *_arguments(slices))
+    return await session.fetch(_SLICES + _UNIQUE, *slice_arguments(slices))
 
 
 async def days(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
     """What each day with events did to the level of a recurring count or sum: a row for each part and day; day 0 is before the start."""
-    return await session.fetch(_SLICES + _DAYS, *_arguments(slices))
+    return await session.fetch(_SLICES + _DAYS, *slice_arguments(slices))
 
 
 async def units(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
     """Unit-days of recurring unique meters, the units held at the start and the evidence: rows of each part, to be added up."""
-    return await session.fetch(_SLICES + _UNITS, *_arguments(slices))
+    return await session.fetch(_SLICES + _UNITS, *slice_arguments(slices))
 
 
 async def states(session: ReadSession, slices: Sequence[UsageSlice]) -> list[State | None]:
@@ -371,7 +393,7 @@ def _placed(rows: Sequence[Record], count: int) -> list[State | None]:
     return found
 
 
-def _arguments(slices: Sequence[UsageSlice]) -> list[Any]:
+def slice_arguments(slices: Sequence[UsageSlice]) -> list[Any]:
     """The parameters of `_SLICES`, and the bounds of all slices together, which leave the months outside out of the plan."""
     wanted = [conditions(each) for each in slices]
     begins = [each.since or EARLIEST for each in slices]

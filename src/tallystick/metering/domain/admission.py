@@ -21,6 +21,7 @@ from tallystick.metering.domain.events import (
     Verdict,
     invalid,
 )
+from tallystick.metering.domain.slices import OPERATION
 
 AHEAD = timedelta(minutes=5)
 LATE_LIMIT = timedelta(days=35)
@@ -40,6 +41,7 @@ TOO_EARLY = invalid("invalid_event", "occurred_at", "must not lie before 1970")
 NO_OFFSET = invalid("invalid_event", "occurred_at", "needs an offset, as in 2024-01-01T00:00:00Z")
 BAD_QUANTITY = invalid("invalid_event", "quantity", "must be below 10^18 with at most 12 decimals")
 BAD_PROPERTIES = invalid("invalid_event", "properties", "must be at most 8 KiB of JSON")
+BAD_OPERATION = invalid("invalid_event", "properties", f"{OPERATION} must be add or remove")
 BAD_PRICE = invalid(
     "invalid_event", "unit_price", "must be at least 0 and below 10^15 with at most 12 decimals"
 )
@@ -56,6 +58,9 @@ class MeterLike(Protocol):
 
     @property
     def field(self) -> str | None: ...
+
+    @property
+    def recurring(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,12 @@ def _admit(
         problem = _missing_field(event, meter)
         if problem is not None:
             return problem
+    if (
+        meter.recurring
+        and event.properties
+        and event.properties.get(OPERATION, "add") not in ("add", "remove")
+    ):
+        return BAD_OPERATION
     properties = properties_text(event.properties) if event.properties else ""
     if len(properties) > MAX_PROPERTIES_TEXT:
         return BAD_PROPERTIES

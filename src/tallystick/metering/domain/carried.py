@@ -82,5 +82,5 @@ def whole_of(aggregation: str, start: datetime, end: datetime, timezone: str, *,
 
 def scope(slice_: UsageSlice) -> bytes:
     """16 bytes that stand for which events of the meter a state counts, and by what it is split."""
-    seen = {"filters": conditions(slice_), "split_by": slice_.split_by}
+    seen = [slice_.aggregation, slice_.field, conditions(slice_), slice_.split_by]
     return blake2b(_encode(seen), digest_size=16).digest()
