@@ -80,6 +80,36 @@ async def test_every_bill_is_made_when_it_falls_due_whatever_the_page(database: 
     await healthy(database)
 
 
+async def test_numbers_follow_time_also_where_one_account_owes_several_bills_before_another(
+    database: Database,
+) -> None:
+    clock = await make_clock(database)
+    weekly = await offer(database, "weekly", "7.00", billing_cycle="weekly")
+    monthly = await offer(database, "monthly", "30.00")
+    for n in range(3):
+        await join(database, clock, weekly, START + timedelta(days=n))
+        await join(database, clock, monthly, START + timedelta(days=19 + n))
+    await send(database, clock, "2026-02-24")
+    assert (await clocks.walk(database, clock.id, new_uuid)).status == "ready"
+    made = await documents(database)
+    assert len(made) == 3 * (8 + 2)
+    by_number = [finalized for _, finalized, _, number in sorted(made, key=lambda each: each[3])]
+    assert by_number == sorted(by_number)
+    await healthy(database)
+
+
+async def test_two_clocks_each_have_their_own_present(database: Database) -> None:
+    plan = await offer(database, "monthly", "10.00")
+    for to in ("2026-06-15", "2026-03-15"):
+        clock = await make_clock(database)
+        who = await join(database, clock, plan, START)
+        await send(database, clock, to)
+        await clocks.walk(database, clock.id, new_uuid)
+        own = [finalized for no, finalized, _, _ in await documents(database) if no == who.no]
+        assert own[-1] == at(to[:7] + "-01")
+    await healthy(database)
+
+
 async def test_an_advance_that_was_killed_is_taken_up_where_its_last_page_ended(database: Database) -> None:
     clock, plan = await make_clock(database), await offer(database, "monthly", "10.00")
     for n in range(5):
