@@ -8,6 +8,7 @@ import pytest
 from tallystick.invoicing import invariants as invoicing
 from tallystick.invoicing import service
 from tallystick.invoicing.domain.draft import Status
+from tallystick.invoicing.notes import invariants as notes  # planted in test_credit_notes
 from tallystick.kernel.actor import system_actor
 from tallystick.ledger import invariants as ledger
 from tallystick.ledger import service as books
@@ -67,7 +68,7 @@ async def books_with_history(database: Database) -> Database:
 
 
 def test_every_invariant_has_its_plant() -> None:
-    assert set(PLANTS) == set(invoicing.INVARIANTS) | set(ledger.INVARIANTS)
+    assert set(PLANTS) == (set(invoicing.INVARIANTS) | set(ledger.INVARIANTS)) - set(notes.INVARIANTS)
 
 
 @pytest.mark.parametrize("name", sorted(PLANTS))
