@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-ALL = ("ingest", "billing", "ledger", "clocks")
+ALL = ("ingest", "billing", "ledger", "clocks", "rating")
 
 
 def main() -> int:

@@ -35,6 +35,16 @@ from tallystick.rating.domain import (
 )
 from tallystick.rating.domain.steps import plain_decimal
 
+_PROPERTIES = """By charge model; amounts as decimal strings, `up_to` inclusive, null in the last tier:
+
+- `flat {amount}`, `standard {unit_amount}`, `package {package_size, package_amount, free_units}`
+- `graduated`, `volume {tiers: [{up_to, unit_amount, flat_amount}], first_tier_flat_at_zero}`
+- `stairstep {tiers: [{up_to, flat_amount}], first_tier_flat_at_zero}`
+- `percentage {rate, fixed_amount, free_events, free_total, min_per_event, max_per_event}`; a rate of 0.029 is 2.9 %
+- `graduated_percentage {tiers: [{up_to, rate, flat_amount}], first_tier_flat_at_zero}`
+- `dynamic {}`: each event brings its `unit_price`
+- `matrix {dimensions: ["region"], rows: [{values: ["eu"], unit_amount}], default: {unit_amount}}`; the first row that matches, null matches
+  everything; without a default, usage that no row matches is refused"""
 _DIGITS = 30
 _UNTIMED = datetime.min.replace(tzinfo=UTC)
 
@@ -82,8 +92,12 @@ class EstimateIn(Body):
     Prices that look at single events (`percentage` with anything but a rate, `dynamic`, `matrix`) need the events.
     """
 
-    charge_model: Code = Field(examples=["graduated"])
+    charge_model: Code = Field(
+        examples=["graduated"],
+        description="flat, standard, graduated, volume, package, percentage, graduated_percentage, stairstep, dynamic or matrix",
+    )
     properties: dict[str, Any] = Field(
+        description=_PROPERTIES,
         examples=[
             {
                 "tiers": [
@@ -91,7 +105,7 @@ class EstimateIn(Body):
                     {"up_to": None, "unit_amount": "0.04"},
                 ]
             }
-        ]
+        ],
     )
     adjustments: dict[str, Any] = Field(
         default_factory=dict,

@@ -18,6 +18,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from tallystick.kernel.errors import Invalid
+from tallystick.rating.domain.exactness import over_one_denominator
 from tallystick.rating.domain.metered import Metered, Need
 from tallystick.rating.domain.models import EventModel, Share
 from tallystick.rating.domain.reading import ONE, ZERO, Fields
@@ -49,21 +50,36 @@ class Row:
     values: Values
     unit_amount: Fraction
 
-    def matches(self, combination: Values) -> bool:
-        return all(
-            mine is None or mine == given for mine, given in zip(self.values, combination, strict=True)
-        )
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """The rows that fix the same dimensions (by position), each by its values there."""
+
+    fixed: tuple[int, ...]
+    places: Mapping[Values, int]
+
+    def find(self, combination: Values) -> int | None:
+        """The place of the row, if one matches."""
+        return self.places.get(tuple([combination[position] for position in self.fixed]))
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What the combinations that one row prices come to, those below zero apart."""
+
+    combinations: int
+    units: Fraction
+    negative: Fraction
 
 
 @dataclass(frozen=True, slots=True)
 class Matrix(EventModel):
-    """`whole` finds a row by its own values at once; `open_rows` are those with an open value, by their place."""
+    """`finders` follow from `rows`: a combination is looked up once for each set of fixed dimensions, however many rows there are."""
 
     names: tuple[str, ...]
     rows: tuple[Row, ...]
     default: Fraction | None
-    whole: Mapping[Values, int] = field(compare=False)
-    open_rows: tuple[int, ...] = field(compare=False)
+    finders: tuple[Finder, ...] = field(compare=False)
 
     @property
     def needs(self) -> Need:
@@ -74,36 +90,37 @@ class Matrix(EventModel):
         return self.names
 
     def amount(self, metered: Metered, share: Share, scale: Fraction) -> Fraction:
-        together = ZERO
-        for values, units in metered.groups:
-            price = self._price(
-                self._row(values)
-            )  # also where nothing is billed: a hole is told when it is first met
-            if units > 0:
-                together += price * units
-        return together * scale
+        used = self._used(metered)
+        return sum((self._price(row) * each.units for row, each in used.items()), ZERO) * scale
 
     def steps(self, metered: Metered, share: Share, scale: Fraction) -> tuple[Step, ...]:
-        found: dict[int | None, tuple[int, Fraction]] = {}
-        negative = ZERO
-        for values, units in metered.groups:
-            row = self._row(values)
-            count, together = found.get(row, (0, ZERO))
-            found[row] = (count + 1, together + max(units, ZERO))
-            negative += min(units, ZERO)
+        used = self._used(metered)
+        negative = sum((each.negative for each in used.values()), ZERO)
         steps: list[Step] = [NegativeUsage(units=negative * scale)] if negative else []
-        order = sorted(found, key=lambda row: len(self.rows) if row is None else row)
-        return (*steps, *(self._step(row, *found[row], scale) for row in order))
+        order = sorted(used, key=lambda row: len(self.rows) if row is None else row)
+        return (*steps, *(self._step(row, used[row], scale) for row in order))
+
+    def _used(self, metered: Metered) -> dict[int | None, Used]:
+        """Units by row. Raises `NoMatrixRow` also where nothing is billed: a hole is told when it is first met."""
+        whole, unit = over_one_denominator([units for _, units in metered.groups])
+        by_row: dict[int | None, list[int]] = {}
+        for (values, _), number in zip(metered.groups, whole, strict=True):
+            by_row.setdefault(self._row(values), []).append(number)
+        if None in by_row:
+            self._price(None)
+        return {
+            row: Used(
+                len(numbers),
+                Fraction(sum(number for number in numbers if number > 0), unit),
+                Fraction(sum(number for number in numbers if number < 0), unit),
+            )
+            for row, numbers in by_row.items()
+        }
 
     def _row(self, combination: Values) -> int | None:
         """The first row that matches; None is the default."""
-        found = self.whole.get(combination)
-        for index in self.open_rows:
-            if found is not None and found < index:
-                break
-            if self.rows[index].matches(combination):
-                return index
-        return found
+        places = [place for finder in self.finders if (place := finder.find(combination)) is not None]
+        return min(places, default=None)
 
     def _price(self, row: int | None) -> Fraction:
         """Raises `NoMatrixRow`."""
@@ -115,15 +132,15 @@ class Matrix(EventModel):
             )
         return self.default
 
-    def _step(self, row: int | None, count: int, units: Fraction, scale: Fraction) -> MatrixUnits:
-        price = self._price(row)
+    def _step(self, row: int | None, used: Used, scale: Fraction) -> MatrixUnits:
+        price, units = self._price(row), used.units * scale
         return MatrixUnits(
             row=None if row is None else row + 1,
             matches="" if row is None else self._told(self.rows[row].values),
-            combinations=count,
-            units=units * scale,
+            combinations=used.combinations,
+            units=units,
             unit_amount=price,
-            subtotal=units * scale * price,
+            subtotal=units * price,
         )
 
     def _told(self, values: Values) -> str:
@@ -136,13 +153,15 @@ def read(fields: Fields) -> Matrix:
     """Version 1."""
     names, lines = _read_names(fields), fields.objects("rows", most=MAX_ROWS)
     rows = [Row(_read_values(each, names), each.number("unit_amount")) for each in lines]
-    whole: dict[Values, int] = {}
+    finders: dict[tuple[int, ...], dict[Values, int]] = {}
     for index, (each, row) in enumerate(zip(lines, rows, strict=True)):
-        if whole.setdefault(row.values, index) < index:
+        fixed = tuple(position for position, value in enumerate(row.values) if value is not None)
+        places = finders.setdefault(fixed, {})
+        if places.setdefault(tuple(row.values[position] for position in fixed), index) < index:
             each.problem("values", "an earlier row has the same values, so this one would never match")
         each.close()
-    open_rows = tuple(index for index, row in enumerate(rows) if None in row.values)
-    return Matrix(names, tuple(rows), _read_default(fields), whole, open_rows)
+    found = tuple(Finder(fixed, places) for fixed, places in finders.items())
+    return Matrix(names, tuple(rows), _read_default(fields), found)
 
 
 def _read_names(fields: Fields) -> tuple[str, ...]:

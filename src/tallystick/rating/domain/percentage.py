@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
-from math import ceil, floor, lcm
+from math import ceil, floor
 from typing import Final
 
+from tallystick.rating.domain.exactness import over_one_denominator
 from tallystick.rating.domain.metered import Folded, Metered, Need
 from tallystick.rating.domain.models import EventModel, Share
 from tallystick.rating.domain.reading import ZERO, Fields
@@ -86,9 +87,7 @@ class Percentage(EventModel):
 
     def _fold(self, values: Sequence[Fraction | Decimal], share: Share, scale: Fraction) -> Folded:
         """One pass for the free events, one for each bound, all in integers: fractions would take seconds for a million events."""
-        pairs = [value.as_integer_ratio() for value in values]
-        unit = lcm(*{denominator for _, denominator in pairs})
-        whole = [numerator * (unit // denominator) for numerator, denominator in pairs]
+        whole, unit = over_one_denominator(values)
         free, split, crossing = self._free(whole, share, unit / scale)
         charged = whole[free + (split > 0) :]
         low, high = self._bounds(charged, unit, scale)
