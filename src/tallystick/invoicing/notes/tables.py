@@ -26,7 +26,8 @@ class CreditNote(Base):
             name="parts",
         ),
         CheckConstraint(
-            "amount_offset >= 0 AND amount_credited >= 0 AND amount_offset + amount_credited = total",
+            "amount_offset >= 0 AND amount_offset < 1e15 AND amount_credited >= 0 AND amount_credited < 1e15"
+            " AND amount_offset + amount_credited = total",
             name="use",
         ),
         CheckConstraint("length(currency) = 3", name="currency"),

@@ -36,7 +36,8 @@ CREATE TABLE credit_notes (
     CONSTRAINT ck_credit_notes_total CHECK (total > 0 AND total < 1e15 AND total = subtotal - included_tax + tax),
     CONSTRAINT ck_credit_notes_parts CHECK (subtotal > -1e15 AND subtotal < 1e15 AND included_tax > -1e15 AND included_tax < 1e15
         AND tax > -1e15 AND tax < 1e15),
-    CONSTRAINT ck_credit_notes_use CHECK (amount_offset >= 0 AND amount_credited >= 0 AND amount_offset + amount_credited = total),
+    CONSTRAINT ck_credit_notes_use CHECK (amount_offset >= 0 AND amount_offset < 1e15 AND amount_credited >= 0
+        AND amount_credited < 1e15 AND amount_offset + amount_credited = total),
     CONSTRAINT ck_credit_notes_currency CHECK (length(currency) = 3)
 );
 CREATE INDEX ix_credit_notes_invoice_id ON credit_notes (invoice_id, id);
@@ -54,7 +55,7 @@ CREATE TABLE credit_note_lines (
     period_start timestamptz NOT NULL,
     period_end timestamptz NOT NULL,
     CONSTRAINT pk_credit_note_lines PRIMARY KEY (note_id, position),
-    CONSTRAINT uq_credit_note_lines_note_id UNIQUE (note_id, invoice_position),
+    CONSTRAINT uq_credit_note_lines_note_id_invoice_position UNIQUE (note_id, invoice_position),
     CONSTRAINT fk_credit_note_lines_note_id FOREIGN KEY (note_id) REFERENCES credit_notes (id),
     CONSTRAINT ck_credit_note_lines_amount CHECK (amount > -1e15 AND amount < 1e15),
     CONSTRAINT ck_credit_note_lines_timing CHECK (timing IN ('advance', 'arrears', 'immediate'))
