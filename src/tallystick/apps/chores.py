@@ -14,6 +14,7 @@ from tallystick.platform import repository as platform
 from tallystick.platform.db import Database
 from tallystick.platform.edge import new_uuid, system_now
 from tallystick.platform.settings import Settings
+from tallystick.wallets import service as wallets
 
 
 def all_chores(database: Database, settings: Settings) -> list[tuple[str, Step, float]]:
@@ -42,6 +43,9 @@ def all_chores(database: Database, settings: Settings) -> list[tuple[str, Step, 
     async def letters() -> bool:
         return await recovery.send_one(database, sender)
 
+    async def wallet_ends() -> bool:
+        return await wallets.end_some(database, system_now())
+
     async def close_books() -> bool:
         await ledger.close(database)
         return False
@@ -52,6 +56,7 @@ def all_chores(database: Database, settings: Settings) -> list[tuple[str, Step, 
         ("billing-runs", billing_runs, 0.25),
         ("test-clocks", test_clocks, 0.25),
         ("letters", letters, 0.5),
+        ("wallet-ends", wallet_ends, 5.0),
         ("close-books", close_books, 3600.0),
         ("forget-keys-and-sessions", forget_keys, 3600.0),
     ]

@@ -13,14 +13,14 @@ _READ = frozenset(
     {
         "accounts:read", "apikeys:read", "audit:read", "billing:read", "catalog:read", "clocks:read", "entities:read",
         "events:read", "invoices:read", "ledger:read", "profile:read", "runs:read", "subscriptions:read", "taxes:read",
-        "usage:read", "users:read",
+        "usage:read", "users:read", "wallets:read",
     }
 )  # fmt: skip
 _WRITE = frozenset(
     {
         "accounts:close", "accounts:write", "apikeys:write", "billing:write", "catalog:write", "clocks:write", "entities:write",
         "events:backfill", "events:write", "invoices:write", "profile:write", "rating:estimate", "runs:write", "subscriptions:write", "taxes:write",
-        "usage:write", "users:write",
+        "usage:write", "users:write", "wallets:write",
     }
 )  # fmt: skip
 
@@ -34,7 +34,7 @@ ROLES: Mapping[Role, frozenset[str]] = {
     "customer": frozenset(
         {
             "accounts:read", "accounts:write", "billing:read", "catalog:read", "events:read", "invoices:read",
-            "profile:read", "profile:write", "rating:estimate", "subscriptions:read", "usage:read",
+            "profile:read", "profile:write", "rating:estimate", "subscriptions:read", "usage:read", "wallets:read",
         }
     ),
 }  # fmt: skip

@@ -19,6 +19,8 @@ from tallystick.subscriptions import queries as subscriptions
 from tallystick.subscriptions.domain import Subscription, schedule_of, terms_of
 from tallystick.taxes import queries as taxes
 from tallystick.taxes.domain import Profile
+from tallystick.wallets import queries as wallets
+from tallystick.wallets.domain import Grant
 
 
 @dataclass(slots=True)
@@ -54,6 +56,10 @@ class Shelf:
                 "charge_model": charge.charge_model, "properties": charge.properties, "adjustments": charge.adjustments,
                 "meter": meter.code, "aggregation": meter.aggregation.value, "field": meter.field, "filters": meter.filters,
             }  # fmt: skip
+            further = {
+                "percentile": meter.percentile, "recurring": meter.recurring, "charge_filters": charge.filters, "group_by": charge.group_by,
+            }  # fmt: skip
+            terms.update({name: value for name, value in further.items() if value})
         return terms
 
 
@@ -66,6 +72,7 @@ class Book:
     subscriptions: dict[int, list[Subscription]]
     all_subscriptions: dict[int, list[Subscription]]
     taxes: dict[int, Profile]
+    grants: dict[int, tuple[Grant, ...]] = field(default_factory=dict)
 
     def terms(self, subscription: Subscription) -> Terms:
         """When the subscription's bills fall due."""
@@ -101,7 +108,7 @@ async def read_book(session: ReadSession, account_nos: Sequence[int], shelf: She
             running[row.account_no].append(row)
     await stock(session, shelf, {row.plan_version_id for row in rows})
     rates = await taxes.for_accounts(session, [(each.no, each.entity_id) for each in known.values()])
-    return Book(shelf, known, running, every, rates)
+    return Book(shelf, known, running, every, rates, await wallets.free(session, account_nos))
 
 
 async def stock(session: ReadSession, shelf: Shelf, version_ids: set[int]) -> None:

@@ -13,6 +13,8 @@ from tallystick.kernel.errors import Conflict
 from tallystick.metering import queries as metering
 from tallystick.platform.db import Session
 from tallystick.subscriptions import queries as subscriptions
+from tallystick.wallets import queries as wallets
+from tallystick.wallets import service as wallet_commands
 
 
 class AccountInUse(Conflict):
@@ -33,6 +35,11 @@ async def close_account(session: Session, actor: Actor, account: Account, now: d
         )
     if await invoices.has_drafts(session, account.no):
         left["drafts"] = "finalize or void the draft invoices first"
+    unused = await wallets.money_left(session, account.no)
+    if unused:
+        left["wallets"] = "paid and not used, or held: " + ", ".join(
+            f"{amount:f} {currency}" for currency, amount in unused.items()
+        )
     running = await subscriptions.billable(session, [account.no])
     if running:
         left["subscriptions"] = f"{len(running)} still running or not billed to their end"
@@ -42,4 +49,5 @@ async def close_account(session: Session, actor: Actor, account: Account, now: d
             left["usage"] = "unbilled; invoice it first (POST /v1/invoices)"
     if left:
         raise AccountInUse(details=left)
+    await wallet_commands.close_all(session, actor, account.no, now)
     await accounts.close(session, actor, account, now)

@@ -4,25 +4,23 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from uuid import UUID
 
-from tallystick.accounts.domain import Account
 from tallystick.billing.service.book import Book
 from tallystick.billing.service.dues import Bill, Renewal
+from tallystick.billing.service.funds import funds
 from tallystick.billing.service.recorded import recorded_groups, recorded_items
-from tallystick.catalog.domain import Charge
+from tallystick.billing.service.usage import usage_items, usage_slices
 from tallystick.invoicing import queries as invoices
 from tallystick.invoicing.domain.assemble import (
     Commitment,
     Fee,
     Inputs,
     Item,
-    Usage,
     fee_exact,
 )
-from tallystick.invoicing.domain.draft import UsageEvidence
 from tallystick.invoicing.queries import PartialBilled
-from tallystick.kernel.errors import Conflict
 from tallystick.kernel.money import Rounding, round_money
 from tallystick.kernel.period import Part, Period
 from tallystick.kernel.proration import fraction, share, used_until
@@ -30,37 +28,37 @@ from tallystick.kernel.zones import zone
 from tallystick.metering import queries as metering
 from tallystick.metering.domain.slices import UsageSlice, UsageTotal
 from tallystick.platform.db import ReadSession
-from tallystick.rating.domain import Aggregation, Share
+from tallystick.rating.domain import Share
 from tallystick.taxes.domain import NO_TAXES
 
 ZERO = Decimal(0)
-NOT_DIVISIBLE = frozenset({Aggregation.MAX, Aggregation.UNIQUE, Aggregation.LATEST})
-"""Aggregations whose part of a period says nothing about the whole: such a period is billed at its end, never in pieces."""
-
-
-class NotDivisible(Conflict):
-    code = "not_divisible"
-    sentence = "A period with a max, unique or latest meter or a volume price is billed when it ends; choose an end on its boundary"
-
-
 async def fill(
     session: ReadSession, book: Book, bills: Sequence[Bill], to_batch: int, now: datetime | None = None
 ) -> None:
-    """Counts the usage of all bills in two statements and gives each its `inputs`. `now` is when they are issued: when due, unless said."""
+    """Counts the usage of all bills and gives each its `inputs`, in a constant number of statements whatever their number.
+
+    `now` is when they are issued: when due, unless said. What recurring meters of closed periods end with is in `closing`.
+    """
     slices: list[UsageSlice] = []
     for bill in bills:
         for renewal in bill.renewals:
             if renewal.usage is not None:
-                slices.extend(_slices(book, bill, renewal, renewal.usage, to_batch))
-    totals = iter(await metering.aggregate(session, slices) if slices else [])
+                served = _served(renewal, renewal.usage)
+                slices.extend(usage_slices(book, bill, renewal, renewal.usage, served, to_batch))
+    slices = await metering.with_states(session, slices)
+    totals = iter(zip(slices, await metering.aggregate(session, slices), strict=True))
     recorded = iter(await recorded_groups(session, book, bills, to_batch))
     partials = _by_owner(
         await invoices.partial_billed(session, [(bill.account.no, _open_since(bill)) for bill in bills])
     )
     for bill in bills:
         items: dict[str, list[Item]] = defaultdict(list)
+        bill.closing = []
         for renewal in bill.renewals:
-            items[renewal.version.currency].extend(_renewal_items(book, renewal, totals, partials, to_batch))
+            counted = [] if renewal.usage is None else list(islice(totals, len(renewal.version.charges)))
+            items[renewal.version.currency].extend(_renewal_items(book, renewal, counted, partials))
+            if renewal.usage_end is None:
+                bill.closing += [each for each in counted if each[0].recurring]
         for part in bill.recorded:
             items[bill.account.currency].extend(
                 recorded_items(
@@ -69,7 +67,7 @@ async def fill(
                 )
             )  # fmt: skip
         bill.inputs = [
-            _inputs(book, bill.account, currency, own, now or bill.instant)
+            _inputs(book, bill, currency, own, now or bill.instant)
             for currency, own in items.items()
             if own
         ]
@@ -82,7 +80,8 @@ def _open_since(bill: Bill) -> datetime:
     return min(starts, default=bill.instant)
 
 
-def _inputs(book: Book, account: Account, currency: str, items: list[Item], issued: datetime) -> Inputs:
+def _inputs(book: Book, bill: Bill, currency: str, items: list[Item], issued: datetime) -> Inputs:
+    account = bill.account
     entity = book.shelf.entities[account.entity_id]
     return Inputs(
         account.no,
@@ -95,41 +94,20 @@ def _inputs(book: Book, account: Account, currency: str, items: list[Item], issu
         entity.tax_point,
         zone(account.timezone),
         issued.astimezone(zone(entity.timezone)).date(),
+        funds=funds(book, account.no, currency, bill.instant),
     )
 
 
-def _slices(book: Book, bill: Bill, renewal: Renewal, part: Part, to_batch: int) -> Iterable[UsageSlice]:
-    start = max(part.whole.period.start, renewal.subscription.anchor)
-    end = renewal.usage_end or part.service.end
-    for charge in renewal.version.charges:
-        meter = book.shelf.meters[charge.meter_id]
-        falls = (
-            charge.charge_model == "volume"
-        )  # the next unit may lower the price of all: a part could cost more than the whole
-        if renewal.usage_end is not None and (falls or meter.aggregation in NOT_DIVISIBLE):
-            raise NotDivisible(details={"meter": meter.code})
-        yield UsageSlice(
-            bill.account.no,
-            meter.id,
-            meter.aggregation,
-            start,
-            end,
-            to_batch,
-            field=meter.field,
-            filters=meter.filters,
-        )
-
-
 def _renewal_items(
-    book: Book, renewal: Renewal, totals: Iterable[UsageTotal], partials: "Partials", to_batch: int
+    book: Book, renewal: Renewal, counted: Sequence[tuple[UsageSlice, UsageTotal]], partials: "Partials"
 ) -> Iterable[Item]:
     if renewal.fee is not None and renewal.version.price:
         yield _fee_item(book, renewal, renewal.fee)
     if renewal.usage is not None:
         billed = partials[renewal.subscription.account_no, renewal.subscription.id]
         due = _share(renewal, renewal.usage)
-        for charge, total in zip(renewal.version.charges, totals, strict=False):
-            yield _usage_item(book, renewal, renewal.usage, charge, total, billed, due, to_batch)
+        for charge, each in zip(renewal.version.charges, counted, strict=True):
+            yield from usage_items(book, renewal, renewal.usage, charge, each, billed, due)
         if renewal.version.minimum is not None and renewal.usage_end is None:
             yield _commitment_item(book, renewal, renewal.usage, renewal.version.minimum, billed)
 
@@ -207,44 +185,6 @@ def _fee_item(book: Book, renewal: Renewal, part: Part) -> Fee:
         tax_category=renewal.version.tax_category,
         tax_included=book.includes_tax(renewal.subscription),
     )
-
-
-def _usage_item(
-    book: Book,
-    renewal: Renewal,
-    part: Part,
-    charge: Charge,
-    total: UsageTotal,
-    billed: list[PartialBilled],
-    due: Share,
-    to_batch: int,
-) -> Usage:
-    start = max(part.whole.period.start, renewal.subscription.anchor)
-    key = f"charge:{charge.id}"
-    own = [each for each in billed if each.price_key == key and each.period_start >= start] if billed else []
-    meter = book.shelf.meters[charge.meter_id]
-    return Usage(
-        subscription_id=renewal.subscription.id,
-        plan_version_id=renewal.version.id,
-        charge_id=charge.id,
-        description=charge.name,
-        unit=meter.unit,
-        price=book.shelf.price(charge, renewal.version.currency),
-        terms=book.shelf.terms(charge),
-        quantity=total.quantity,
-        evidence=UsageEvidence(meter.id, 0, to_batch, total.count, total.checksum),
-        counted_from=start,
-        start=max([start, *(each.period_end for each in own)]),
-        end=renewal.usage_end or part.service.end,
-        aligned=(part.whole.period.start, part.whole.period.end),
-        gl_code=charge.gl_code,
-        tax_category=renewal.version.tax_category,
-        tax_included=book.includes_tax(renewal.subscription),
-        share=due,
-        billed=sum((each.amount for each in own), ZERO),
-        billed_quantity=sum((each.quantity for each in own), ZERO),
-        partial=renewal.usage_end is not None,
-    )  # fmt: skip
 
 
 Partials = defaultdict[tuple[int, UUID | None], list[PartialBilled]]

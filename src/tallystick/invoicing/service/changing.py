@@ -21,6 +21,7 @@ from tallystick.kernel.zones import local_date, zone
 from tallystick.ledger import service as ledger
 from tallystick.platform import outbox
 from tallystick.platform.db import Session
+from tallystick.wallets import service as wallets
 
 
 class Noted(Conflict):
@@ -116,6 +117,8 @@ async def void(
                 session, posting.key(invoice_id, posting.SETTLED), key=posting.key(invoice_id, posting.UNSETTLED),
                 kind=posting.UNSETTLED, now=now,
             )  # fmt: skip
+        if invoice.granted or invoice.wallet_applied:
+            await wallets.give_back(session, invoice_id, now)
         event = InvoiceVoided(str(invoice_id), (await _addressee(session, invoice)).id, now)
         await outbox.emit(session, event, request_id=actor.request_id)
     await repository.void(session, invoice_id, now)

@@ -27,6 +27,7 @@ from tallystick.ledger import service as ledger
 from tallystick.ledger.domain import Posting
 from tallystick.platform import outbox
 from tallystick.platform.db import Session
+from tallystick.wallets import service as wallets
 
 
 class AlreadyBilled(Conflict):
@@ -90,6 +91,8 @@ async def store(
     known = await entities.all(session)
     if status is not Status.DRAFT:
         people = await accounts.addressees(session, {item.draft.account_no for item in items})
+        drawn = [(item.id, item.now, item.draft.draws) for item in items if item.draft.draws]
+        await wallets.take(session, drawn)
         await ledger.post(session, [entry for item in items for entry in _postings(item)])
         numbers = await _take_numbers(session, items, known)
     rows = [_row(item, numbers.get(item.id), known, people, bill_to or {}, run_id) for item in items]
