@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from tallystick.accounts import queries as accounts
@@ -13,6 +14,7 @@ from tallystick.catalog.domain import Charge, Meter, PlanVersion
 from tallystick.entities import queries as entities
 from tallystick.entities.domain import Entity
 from tallystick.kernel.period import Schedule, Terms
+from tallystick.ledger import queries as ledger
 from tallystick.platform.db import ReadSession
 from tallystick.rating.domain import Price, compile_price
 from tallystick.subscriptions import queries as subscriptions
@@ -65,14 +67,22 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A batch of accounts and all that decides their bills. `subscriptions` are those of which something is still to be billed."""
+    """A batch of accounts and all that decides their bills. `subscriptions` are those of which something is still to be billed.
+
+    `owed` is the books' balance of customer credit, by account, entity and currency.
+    """
 
     shelf: Shelf
     accounts: dict[int, Account]
     subscriptions: dict[int, list[Subscription]]
     all_subscriptions: dict[int, list[Subscription]]
     taxes: dict[int, Profile]
+    owed: dict[tuple[int, int, str], Decimal]
     grants: dict[int, tuple[Grant, ...]] = field(default_factory=dict)
+
+    def credit(self, account: Account, currency: str) -> Decimal:
+        """The customer credit there is for the account's invoices in this currency."""
+        return -self.owed.get((account.no, account.entity_id, currency), Decimal(0))
 
     def terms(self, subscription: Subscription) -> Terms:
         """When the subscription's bills fall due."""
@@ -95,7 +105,7 @@ class Book:
 
 
 async def read_book(session: ReadSession, account_nos: Sequence[int], shelf: Shelf) -> Book:
-    """Five statements at most, two once the shelf is filled."""
+    """A constant number of statements, fewer once the shelf is filled."""
     if not shelf.entities:
         shelf.entities.update(await entities.all(session))
     known = await accounts.by_nos(session, account_nos)
@@ -108,7 +118,8 @@ async def read_book(session: ReadSession, account_nos: Sequence[int], shelf: She
             running[row.account_no].append(row)
     await stock(session, shelf, {row.plan_version_id for row in rows})
     rates = await taxes.for_accounts(session, [(each.no, each.entity_id) for each in known.values()])
-    return Book(shelf, known, running, every, rates, await wallets.free(session, account_nos))
+    owed = await ledger.customer_balances(session, account_nos, "customer_credit")
+    return Book(shelf, known, running, every, rates, owed, await wallets.free(session, account_nos))
 
 
 async def stock(session: ReadSession, shelf: Shelf, version_ids: set[int]) -> None:

@@ -94,6 +94,7 @@ def _inputs(book: Book, bill: Bill, currency: str, items: list[Item], issued: da
         entity.tax_point,
         zone(account.timezone),
         issued.astimezone(zone(entity.timezone)).date(),
+        credit=book.credit(account, currency),
         funds=funds(book, account.no, currency, bill.instant),
     )
 
