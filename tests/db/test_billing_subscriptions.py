@@ -10,7 +10,7 @@ import pytest
 from tallystick.accounts import repository as account_rows
 from tallystick.accounts.domain import Account
 from tallystick.billing.service import clocks, explaining, ranges, voiding
-from tallystick.billing.service.collect import NotDivisible
+from tallystick.billing.service.usage import NotDivisible
 from tallystick.catalog.domain import ChargeTerms, PlanView, Settings, Terms
 from tallystick.catalog.service import make_meter, make_plan
 from tallystick.invoicing import queries as invoices

@@ -11,6 +11,7 @@ from tallystick.invoicing.domain.assemble import (
     Inputs,
 )
 from tallystick.kernel.period import Coverage, Due, Part, Period, Terms, close_instant, next_due, period_at
+from tallystick.metering.domain.slices import UsageSlice, UsageTotal
 from tallystick.subscriptions.domain import Subscription, coverage_of
 
 
@@ -37,7 +38,8 @@ class RecordedPart:
 class Bill:
     """What one account is billed for at one instant; `inputs` has one entry per currency.
 
-    `covered` and `usage_to` say what will be billed once this is: each subscription's coverage, and recorded usage.
+    `covered` and `usage_to` say what will be billed once this is: each subscription's coverage, and recorded usage. `closing` is what
+    recurring meters came to in periods that it closes: the state they leave is frozen with it.
     """
 
     account: Account
@@ -47,6 +49,7 @@ class Bill:
     covered: dict[UUID, Coverage] = field(default_factory=dict)
     usage_to: datetime | None = None
     inputs: list[Inputs] = field(default_factory=list)
+    closing: list[tuple[UsageSlice, UsageTotal]] = field(default_factory=list)
 
 
 def after(covered: Coverage, fee: Part | None, usage: Part | None) -> Coverage:

@@ -24,6 +24,7 @@ from tallystick.invoicing.service import InvoiceRef
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Refusal
 from tallystick.kernel.period import close_instant, next_due
+from tallystick.metering import service as metering
 from tallystick.platform.db import ReadSession, Session
 from tallystick.subscriptions import repository as subscriptions
 from tallystick.subscriptions.domain import Advance, Subscription
@@ -214,6 +215,8 @@ async def advance(session: Session, book: Book, bills: Sequence[Bill]) -> list[t
     moves: list[Advance] = []
     months: list[Month] = []
     dues = [(bill.account.no, _step(book, bill, moves, months)) for bill in bills]
+    closing = [counted for bill in bills for counted in bill.closing]
+    await metering.keep_states(session, [slice_ for slice_, _ in closing], [total for _, total in closing])
     await subscriptions.advance(session, moves)
     await announce_ends(session, _finished(book, bills, moves))
     await accounts.advance_usage(session, months)
