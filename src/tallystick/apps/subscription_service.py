@@ -6,6 +6,7 @@ from tallystick.accounts import api as accounts
 from tallystick.billing import api as billing
 from tallystick.billing.service import verdicts
 from tallystick.catalog import api as catalog
+from tallystick.entities import api as entities
 from tallystick.identity import api as identity_routes
 from tallystick.identity.authentication import authenticate
 from tallystick.identity.startup import identity
@@ -20,6 +21,7 @@ from tallystick.platform.settings import Settings, load_settings
 from tallystick.rating import api as rating
 from tallystick.subscriptions import api as subscriptions
 from tallystick.taxes import api as taxes
+from tallystick.wallets import api as wallets
 
 SERVICE = "subscription-service"
 BATCH_PATHS = frozenset({"/v1/events/batch"})
@@ -29,7 +31,7 @@ DESCRIPTION = (
 )
 # Metering first: routes are tried in order, and single events are what comes in most.
 CONTEXTS = (
-    metering, identity_routes, accounts, catalog, taxes, subscriptions, rating, invoicing, ledger, billing,
+    metering, identity_routes, entities, accounts, catalog, taxes, subscriptions, rating, wallets, invoicing, ledger, billing,
 )  # fmt: skip
 
 

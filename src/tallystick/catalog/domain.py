@@ -93,12 +93,14 @@ class Settings:
     """What a plan may choose beside its terms.
 
     `billing_day`: day of month of calendar periods (None: the 1st). `bill_last_day`: the day of cancellation is billed.
-    `prorate_limits`: minimums and included units of short periods are prorated like fees.
+    `prorate_limits`: minimums and included units of short periods are prorated like fees. `prices_include_tax`: net = gross ÷ (1 + Σ
+    rates); None: as the entity has it.
     """
 
     billing_day: int | None = None
     bill_last_day: bool = False
     prorate_limits: bool = True
+    prices_include_tax: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

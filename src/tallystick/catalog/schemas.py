@@ -43,6 +43,7 @@ class SettingsIn(Body):
     billing_day: int | None = Field(None, ge=1, le=31, description="Day of month of calendar periods")
     bill_last_day: bool = Field(False, description="The day of cancellation is billed")
     prorate_limits: bool = Field(True, description="Minimums and included units are prorated like fees")
+    prices_include_tax: bool | None = Field(None, description="The tax is taken out of prices, not added; null: as the entity has it")
 
     def settings(self) -> Settings:
         """As the domain knows them."""
