@@ -36,7 +36,7 @@ from tallystick.wallets.schemas import (
 wallets = router("wallets", "/wallets")
 routers: list[tuple[APIRouter, list[str]]] = [(wallets, ["/v1"])]
 Filter = Annotated[str | None, Query(max_length=64)]
-Moved = Literal["top_up", "draw", "give_back", "expiry", "forfeit", "hold", "release", "capture"]
+Moved = Literal["top_up", "draw", "give_back", "take_back", "expiry", "forfeit", "hold", "release", "capture"]
 
 
 def _shown(wallet: WalletView) -> dict[str, Any]:

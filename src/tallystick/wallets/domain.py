@@ -71,6 +71,11 @@ class WrongCurrency(Invalid):
     sentence = "currency: is not the wallet's; leave it out, or top up a wallet in that currency"
 
 
+class GivenBackSpent(Conflict):
+    code = "given_back_spent"
+    sentence = "A correction on this invoice gave credit back to a wallet that was used since; void what used it first"
+
+
 class Kind(StrEnum):
     """Money that was paid for, or credit that was given."""
 

@@ -122,12 +122,14 @@ def _columns(move: Move) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-async def drawn(session: Session, invoice_id: UUID) -> list[Record]:
-    """What grants paid of an invoice and was not given back: grant, line, amount, in order (ix_wallet_transactions_invoice_id)."""
+async def unsettled(session: Session, invoice_id: UUID) -> list[Record]:
+    """What an invoice changed of grants, line by line, in order: grant, line, amount (negative: the grant paid it), and what is free of
+    the grant (ix_wallet_transactions_invoice_id). Empty once that was undone."""
     return await session.fetch(
         """
-        SELECT grant_id, position, -sum(amount) AS amount FROM wallet_transactions WHERE invoice_id = $1
-        GROUP BY grant_id, position HAVING sum(amount) <> 0 ORDER BY min(id)
+        SELECT t.grant_id, t.position, sum(t.amount) AS amount, g.remaining - g.held AS free
+        FROM wallet_transactions t JOIN wallet_grants g ON g.id = t.grant_id WHERE t.invoice_id = $1
+        GROUP BY t.grant_id, t.position, g.remaining, g.held HAVING sum(t.amount) <> 0 ORDER BY min(t.id)
         """,
         invoice_id,
     )

@@ -134,14 +134,24 @@ class TopUpOut(Out):
 
 class TransactionOut(Out):
     """Something that happened to a top-up (`grant_id`). `amount` changed what remains of it, to `remaining`; `held` changed what is
-    reserved. `draw` and `give_back` name the invoice and its line, `hold`, `release` and `capture` their hold."""
+    reserved. `draw`, `give_back` and `take_back` name the invoice and its line, `hold`, `release` and `capture` their hold."""
 
     id: int
     wallet_id: UUID
     grant_id: UUID
     grant_kind: Kind
     kind: str = Field(
-        examples=["top_up", "draw", "give_back", "expiry", "forfeit", "hold", "release", "capture"]
+        examples=[
+            "top_up",
+            "draw",
+            "give_back",
+            "take_back",
+            "expiry",
+            "forfeit",
+            "hold",
+            "release",
+            "capture",
+        ]
     )
     amount: DecimalOut
     held: DecimalOut

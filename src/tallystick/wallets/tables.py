@@ -127,7 +127,7 @@ class WalletTransaction(Base):
         ),
         Index("ix_wallet_transactions_hold_id", "hold_id", postgresql_where=text("hold_id IS NOT NULL")),
         CheckConstraint(
-            "kind IN ('top_up', 'draw', 'give_back', 'expiry', 'forfeit', 'hold', 'release', 'capture')",
+            "kind IN ('top_up', 'draw', 'give_back', 'take_back', 'expiry', 'forfeit', 'hold', 'release', 'capture')",
             name="kind",
         ),
         CheckConstraint(
@@ -141,7 +141,7 @@ class WalletTransaction(Base):
             name="sign",
         ),
         CheckConstraint(
-            "(kind IN ('draw', 'give_back')) = (invoice_id IS NOT NULL)"
+            "(kind IN ('draw', 'give_back', 'take_back')) = (invoice_id IS NOT NULL)"
             " AND (invoice_id IS NULL) = (position IS NULL) AND (kind = 'draw') = (facts IS NOT NULL)",
             name="line",
         ),

@@ -264,6 +264,8 @@ def reductions_of(
         if each.source == NOTE:
             continue
         due = min(whole[key], max(rest, ZERO))
+        if key[0] == GRANT:  # what was given back may be spent by now: the invoice's own draws see what is there
+            due = min(due, max(each.amount, ZERO))
         if each.percent is not None:
             due = round_fraction(Fraction(rest) * Fraction(each.percent) / 100, scale, mode)
         rest -= due

@@ -84,6 +84,17 @@ def pay_lines(lines: Sequence[Line], funds: Sequence[Fund], due: Decimal, curren
     return tuple(draw(paid, coverable(gross, due, exponent(currency)), currency))
 
 
+def returned(lines: Sequence[Line]) -> list[tuple[int, UUID, Decimal]]:
+    """What corrections give back to the grants that paid what they correct: (index of the line, grant, amount above zero)."""
+    return [
+        (index, each.id, -each.amount)
+        for index, line in enumerate(lines)
+        if line.corrects is not None
+        for each in line.reductions
+        if each.source == "grant" and each.amount < 0
+    ]
+
+
 def before_tax(remainders: Sequence[Decimal], groups: Sequence[Hashable], currency: str) -> list[Decimal]:
     """What granted credit may cover of each line: no group of lines that are taxed alike comes to less than zero by it, nor does the sum.
 
@@ -135,14 +146,17 @@ def check(
     problems: list[str] = []
     told = {(each.grant_id, each.line): each.amount for each in draws if each.kind == Kind.GRANTED}
     on_lines = {
-        (each.id, line.position): each.amount for line in lines for each in line.reductions if each.source == "grant"
+        (each.id, line.position): each.amount
+        for line in lines
+        for each in line.reductions
+        if each.source == "grant" and each.amount > 0
     }  # fmt: skip
     if told != on_lines:
         problems.append("what granted credit took off the lines is not what the wallets gave")
     paid = [each for each in draws if each.kind == Kind.PAID]
     if sum((each.amount for each in paid), ZERO) != wallet_applied:
         problems.append("what paid wallets gave is not what the invoice says")
-    remainders = [line.amount - line.discount for line in lines]
+    remainders = [line.amount - line.discount - _given_back(line) for line in lines]
     groups = [tuple((tax.code, tax.rate, tax.included) for tax in line.taxes) for line in lines]
     opens = before_tax(remainders, groups, currency)
     gross = [line.amount - line.discount - line.granted + _on_top(line.taxes) for line in lines]
@@ -154,6 +168,11 @@ def check(
         if not _again(own, amounts, currency):
             problems.append(f"{name}: drawn again, the grants do not pay the same lines")
     return problems
+
+
+def _given_back(line: Stored) -> Decimal:
+    """What a correction gives back to grants, below zero."""
+    return sum((each.amount for each in line.reductions if each.source == "grant" and each.amount < 0), ZERO)
 
 
 def _again(draws: Sequence[Drawn], opens: Sequence[Decimal], currency: str) -> bool:

@@ -117,8 +117,7 @@ async def void(
                 session, posting.key(invoice_id, posting.SETTLED), key=posting.key(invoice_id, posting.UNSETTLED),
                 kind=posting.UNSETTLED, now=now,
             )  # fmt: skip
-        if invoice.granted or invoice.wallet_applied:
-            await wallets.give_back(session, invoice_id, now)
+        await wallets.undo(session, invoice_id, now)
         event = InvoiceVoided(str(invoice_id), (await _addressee(session, invoice)).id, now)
         await outbox.emit(session, event, request_id=actor.request_id)
     await repository.void(session, invoice_id, now)

@@ -19,6 +19,7 @@ from tallystick.entities.domain import Entity
 from tallystick.invoicing import repository
 from tallystick.invoicing.domain import numbering, posting
 from tallystick.invoicing.domain.draft import InvoiceDraft, Status
+from tallystick.invoicing.domain.drawing import returned
 from tallystick.invoicing.repository import Numbering
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Conflict
@@ -28,6 +29,7 @@ from tallystick.ledger.domain import Posting
 from tallystick.platform import outbox
 from tallystick.platform.db import Session
 from tallystick.wallets import service as wallets
+from tallystick.wallets.service import Settlement
 
 
 class AlreadyBilled(Conflict):
@@ -91,8 +93,7 @@ async def store(
     known = await entities.all(session)
     if status is not Status.DRAFT:
         people = await accounts.addressees(session, {item.draft.account_no for item in items})
-        drawn = [(item.id, item.now, item.draft.draws) for item in items if item.draft.draws]
-        await wallets.take(session, drawn)
+        await wallets.settle(session, _settlements(items))
         await ledger.post(session, [entry for item in items for entry in _postings(item)])
         numbers = await _take_numbers(session, items, known)
     rows = [_row(item, numbers.get(item.id), known, people, bill_to or {}, run_id) for item in items]
@@ -133,6 +134,11 @@ async def _copy_lines(session: Session, items: Sequence[_Item]) -> None:
         if error.constraint_name == "uq_invoice_lines_slice":
             raise AlreadyBilled from error
         raise
+
+
+def _settlements(items: Sequence[_Item]) -> list[Settlement]:
+    found = [Settlement(item.id, item.now, item.draft.draws, returned(item.draft.lines)) for item in items]
+    return [each for each in found if each.draws or each.returned]
 
 
 def _postings(item: _Item) -> list[Posting]:

@@ -96,12 +96,12 @@ CREATE TABLE wallet_transactions (
     CONSTRAINT pk_wallet_transactions PRIMARY KEY (id),
     CONSTRAINT fk_wallet_transactions_grant_id FOREIGN KEY (grant_id) REFERENCES wallet_grants (id),
     CONSTRAINT ck_wallet_transactions_kind
-        CHECK (kind IN ('top_up', 'draw', 'give_back', 'expiry', 'forfeit', 'hold', 'release', 'capture')),
+        CHECK (kind IN ('top_up', 'draw', 'give_back', 'take_back', 'expiry', 'forfeit', 'hold', 'release', 'capture')),
     CONSTRAINT ck_wallet_transactions_amount CHECK (amount > -1e15 AND amount < 1e15 AND held > -1e15 AND held < 1e15
         AND (amount <> 0 OR held <> 0) AND remaining >= 0 AND remaining < 1e15),
     CONSTRAINT ck_wallet_transactions_sign CHECK (CASE WHEN kind IN ('top_up', 'give_back') THEN amount > 0
         WHEN kind IN ('hold', 'release') THEN amount = 0 ELSE amount < 0 END),
-    CONSTRAINT ck_wallet_transactions_line CHECK ((kind IN ('draw', 'give_back')) = (invoice_id IS NOT NULL)
+    CONSTRAINT ck_wallet_transactions_line CHECK ((kind IN ('draw', 'give_back', 'take_back')) = (invoice_id IS NOT NULL)
         AND (invoice_id IS NULL) = (position IS NULL) AND (kind = 'draw') = (facts IS NOT NULL)),
     CONSTRAINT ck_wallet_transactions_hold CHECK ((kind IN ('hold', 'release', 'capture')) = (hold_id IS NOT NULL))
 );
