@@ -46,7 +46,8 @@ def tier_lists(draw: st.DrawFn, flats: bool = True) -> list[dict[str, Any]]:
 
 @st.composite
 def prices(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
-    model = draw(st.sampled_from(["flat", "standard", "graduated", "volume", "package"]))
+    models = ["flat", "standard", "graduated", "volume", "package", "stairstep", "graduated_percentage"]
+    model = draw(st.sampled_from(models))
     match model:
         case "flat":
             return model, {"amount": draw(fees)}
@@ -59,7 +60,15 @@ def prices(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
                 "package_amount": draw(fees),
                 "free_units": draw(decimals(50)),
             }
-    return model, {"tiers": draw(tier_lists()), "first_tier_flat_at_zero": draw(st.booleans())}
+    tiers = draw(tier_lists())
+    if model == "stairstep":
+        tiers = [{"up_to": tier["up_to"], "flat_amount": tier["flat_amount"]} for tier in tiers]
+    if model == "graduated_percentage":
+        tiers = [
+            {"up_to": tier["up_to"], "rate": tier["unit_amount"] % 1, "flat_amount": tier["flat_amount"]}
+            for tier in tiers
+        ]
+    return model, {"tiers": tiers, "first_tier_flat_at_zero": draw(st.booleans())}
 
 
 adjustments = st.fixed_dictionaries(
