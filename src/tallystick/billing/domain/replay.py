@@ -10,21 +10,21 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Protocol
 
+from tallystick.billing.domain.selection import price_of, ratio, share_of
 from tallystick.invoicing.domain.assemble import commitment_exact, fee_exact
 from tallystick.kernel.money import Rounding
 from tallystick.rating.domain import (
     Exact,
     LineAmount,
     Rated,
-    Share,
     as_json,
-    compile_price,
     describe,
     describe_rounding,
     describe_top_up,
     rate,
     round_line,
     round_lines,
+    thaw,
 )
 
 ZERO = Decimal(0)
@@ -98,7 +98,7 @@ def _fee(inputs: Mapping[str, Any], currency: str) -> Replayed:
 
 
 def _commitment(inputs: Mapping[str, Any], currency: str) -> Replayed:
-    minimum, reached, share = decimal(inputs["minimum"]), decimal(inputs["reached"]), _ratio(inputs["share"])
+    minimum, reached, share = decimal(inputs["minimum"]), decimal(inputs["reached"]), ratio(inputs["share"])
     mode = Rounding(inputs["rounding"])
     exact = commitment_exact(minimum, share, reached)
     line = round_line(exact, currency, mode)
@@ -120,10 +120,9 @@ def exact_of(line: Stored) -> Fraction:
 
 def _rated(line: Stored) -> Rated:
     inputs = line.inputs
-    model, version = line.rule.rsplit("/", 1)
-    price = compile_price(model, inputs["properties"], inputs.get("adjustments"), version=int(version))
-    share = Share(_ratio(inputs.get("fee_share")), _ratio(inputs.get("limit_share")))
-    return rate(price, decimal(inputs["total_quantity"]), share)
+    metered = inputs.get("metered")
+    usage = decimal(inputs["total_quantity"]) if metered is None else thaw(metered)
+    return rate(price_of(line.rule, inputs), usage, share_of(inputs))
 
 
 def _priced(line: Stored, currency: str, *, top_up: bool) -> Replayed:
@@ -157,10 +156,6 @@ def _part(basis: str, used: int, whole: int) -> str:
     if basis == "seconds":
         return f"{_plain(Decimal(used) / _MICROSECOND)} of {_plain(Decimal(whole) / _MICROSECOND)} seconds"
     return f"{used} of {whole} {_BASIS[basis]}"
-
-
-def _ratio(pair: Sequence[int] | None) -> Fraction:
-    return Fraction(1) if pair is None else Fraction(int(pair[0]), int(pair[1]))
 
 
 def decimal(value: Any) -> Decimal:

@@ -7,13 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 from tallystick.billing.domain.replay import Replayed, replay
+from tallystick.billing.domain.selection import same_quantity
+from tallystick.billing.domain.telling import how_counted
+from tallystick.billing.service.recounting import recount, selection_of
 from tallystick.catalog import queries as catalog
 from tallystick.entities import queries as entities
 from tallystick.invoicing import queries as invoices
 from tallystick.invoicing.queries import InvoiceView, LineView
 from tallystick.kernel.clock import parse_instant
+from tallystick.kernel.errors import Refusal
 from tallystick.metering import queries as metering
-from tallystick.metering.domain.slices import AccountSlice, RecordedUsage, UsageSlice, UsageTotal
+from tallystick.metering.domain.slices import AccountSlice, RecordedUsage, UsageTotal
 from tallystick.platform.db import ReadSession
 from tallystick.taxes.domain import Taxable, TaxRate, tax_lines
 
@@ -144,17 +148,7 @@ def _counted_from(line: LineView) -> datetime:
 def _evidence_text(line: LineView, meter: str) -> list[str]:
     if line.evidence is None:
         return []
-    how = {
-        "sum": "added up",
-        "count": "counted",
-        "max": "of which the highest",
-        "unique": "of which the distinct values",
-    }
-    aggregation = how.get(str(line.inputs.get("aggregation", "sum")), "of which the latest")
-    total = format(Decimal(line.inputs["total_quantity"]), ",f")
-    unit = f" {line.unit}" if line.unit else ""
-    noun = "event" if line.evidence.count == 1 else "events"
-    return [f"{line.evidence.count:,} {noun} of {meter}, {aggregation}: {total}{unit}"]
+    return how_counted(line.inputs, line.evidence.count, meter, line.unit)
 
 
 def _sum_text(invoice: InvoiceView, lines: list[LineView]) -> list[str]:
@@ -221,9 +215,7 @@ def _verify_amount(report: Verification, line: LineView, currency: str) -> None:
 async def _verify_events(session: ReadSession, report: Verification, lines: list[LineView]) -> None:
     metered = [line for line in lines if str(line.kind) == "usage"]
     recorded = [line for line in lines if str(line.kind) == "recorded"]
-    totals = await metering.aggregate(session, [_slice(line) for line in metered])
-    for line, total in zip(metered, totals, strict=True):
-        _compare(report, line, total)
+    await _verify_usage(session, report, metered)
     slices = [(index, each) for index, line in enumerate(recorded) for each in _account_slices(line)]
     groups = await metering.recorded(session, [each for _, each in slices])
     for index, line in enumerate(recorded):
@@ -238,20 +230,27 @@ async def _verify_events(session: ReadSession, report: Verification, lines: list
         _compare(report, line, total)
 
 
+async def _verify_usage(session: ReadSession, report: Verification, lines: list[LineView]) -> None:
+    """Counts usage lines again; one whose inputs name no events that can be counted is a finding, and stops no other."""
+    chosen = []
+    for line in lines:
+        try:
+            chosen.append((line, selection_of(line)))
+        except (KeyError, ValueError, TypeError, Refusal) as error:
+            report.problems.append(f"line {line.position}: its events cannot be found again ({type(error).__name__})")
+    totals = await recount(session, [selection for _, selection in chosen])
+    for (line, _), total in zip(chosen, totals, strict=True):
+        if total is None:
+            report.problems.append(f"line {line.position}: the state it began from is not there")
+        else:
+            _compare(report, line, total)
+
+
 def _is_of(line: LineView, group: RecordedUsage) -> bool:
     price = Decimal(line.inputs["unit_price"])
     return (
         line.evidence is not None and group.meter_id == line.evidence.meter_id and group.unit_price == price
     )
-
-
-def _slice(line: LineView) -> UsageSlice:
-    seen = line.evidence
-    assert seen is not None
-    return UsageSlice(
-        line.account_no, seen.meter_id, line.inputs["aggregation"], _counted_from(line), line.period_end, seen.to_batch,
-        seen.from_batch, line.inputs.get("field"), line.inputs.get("filters") or {},
-    )  # fmt: skip
 
 
 def _account_slices(line: LineView) -> list[AccountSlice]:
@@ -272,7 +271,7 @@ def _compare(report: Verification, line: LineView, found: UsageTotal) -> None:
         report.problems.append(
             f"line {line.position}: counted {seen.count} events, finds {found.count} or others"
         )
-    elif found.quantity != Decimal(line.inputs["total_quantity"]):
+    elif not same_quantity(line.rule, line.inputs, found):
         report.problems.append(f"line {line.position}: the same events come to another quantity")
 
 
