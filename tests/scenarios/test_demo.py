@@ -1,5 +1,6 @@
 """The main job as a stranger meets it: the program itself, a folder of its own, its own servers."""
 
+import csv
 import json
 import os
 import re
@@ -25,7 +26,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=given | {"TALLYSTICK_DATA_DIR": str(folder)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -130,26 +131,82 @@ def test_data_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    not DATA, reason="TALLYSTICK_REAL_DATA does not name a folder with the published FOCUS and OCI reports"
+    not DATA, reason="TALLYSTICK_REAL_DATA does not name a folder with the published reports and traces"
 )
-def test_the_published_reports_twice(tmp_path: Path) -> None:
-    text = succeed(tmp_path, "demo", "--data", DATA)
+def test_the_published_files_twice(tmp_path: Path) -> None:
+    text = " ".join(succeed(tmp_path, "demo", "--data", DATA).split())
     for words in (
         "858 of 860 FOCUS rows agree to the last digit",
         "line 858 cannot agree: Microsoft, Tiered Block Blob",
         "line 861 cannot agree: Microsoft, Tables",
         "priced per block of 10,000 units",
         "317 of 317 OCI rows agree to the last digit",
+        "665 of 712 AWS CUR rows agree to the last digit at the charged price",
+        "712 of 712 AWS CUR rows agree to the last digit at the list price",
+        "47 rows (lines 43 to 49, 188 to 189,",
+        "cannot agree for one reason the report's cost is a sum of parts",
         "405 of 405 FOCUS invoice lines are the exact sum of their rows",
         "13 of 13 OCI invoice lines are the exact sum of their rows",
+        "195 of 195 AWS CUR invoice lines are the exact sum of their rows",
+        "12 rows (lines 2 to 13) are not billed: a tax is not usage",
         "860 events: 860 accepted",
         "317 events: 317 accepted",
+        "712 events: 712 accepted",
+        "17,638 events: 17,638 accepted",
+        "19,508 events: 19,508 accepted",
     ):
         assert words in text
-    assert max(len(line) for line in text.splitlines()) <= 100
+    assert text.count("16 of 16 token invoice lines are exactly what their tokens come to") == 2
     again = parsed(succeed(tmp_path, "demo", "--data", DATA, "--json"))
-    assert [each["comparison"]["agreeing"] for each in again["sources"]] == [858, 317]
-    assert [each["verdicts"]["duplicate"] for each in again["sources"]] == [860, 317]
+    agreeing = [each["comparison"]["agreeing"] for each in again["sources"] if each["comparison"]]
+    assert agreeing == [665, 858, 317]
+    assert [each["verdicts"]["duplicate"] for each in again["sources"]] == [712, 860, 17638, 19508, 317]
     ((_, usd),) = [(each["currency"], each) for each in again["totals"]]
-    assert (usd["invoices"], usd["lines"], usd["total"]) == (62, 418, Decimal("23.76"))
-    proven(tmp_path, 62)
+    assert (usd["invoices"], usd["lines"]) == (79, 645)
+    proven(tmp_path, 79)
+
+
+def year(folder: Path, *arguments: str) -> dict[str, Any]:
+    return parsed(succeed(folder, "subscribers", *arguments, "--json"))
+
+
+def test_a_list_of_subscribers_for_a_year_on_a_clock(tmp_path: Path) -> None:
+    done = run(tmp_path, "subscribers", str(FIXTURES / "subscribers_small.csv"), "--zone", "America/New_York")
+    assert done.returncode == 1, done.stderr  # rows were refused; the others are billed
+    told = " ".join(done.stdout.split())
+    for words in (
+        "36 invoices, together 1,852.20",
+        "the list itself: 12 × the sum of its monthly charges = 1,852.20",
+        "3 of 3 subscribers were billed 12 times their monthly charge, to the cent",
+        "1 have left",
+        "trial balance of the test entity: 0.00",
+        "0 broken",
+        "line 6 was refused: InternetService",
+    ):
+        assert words in told
+    again = run(
+        tmp_path, "subscribers", str(FIXTURES / "subscribers_small.csv"), "--zone", "America/New_York"
+    )
+    assert "36 invoices, together 1,852.20" in again.stdout
+    proven(tmp_path, 36)
+    other = run(tmp_path, "subscribers", str(FIXTURES / "subscribers_small.csv"), "--year", "2026")
+    assert "[subscribers_elsewhere]" in other.stderr
+    assert run(tmp_path, "subscribers", str(FIXTURES / "focus_small.csv")).returncode == 1
+    assert run(tmp_path, "subscribers", str(tmp_path / "absent.csv")).returncode == 2
+
+
+@pytest.mark.skipif(not DATA, reason="TALLYSTICK_REAL_DATA does not name a folder with the published list")
+@pytest.mark.parametrize("only", [250, pytest.param(None, marks=pytest.mark.long, id="all")])
+def test_the_published_subscribers_for_a_year(tmp_path: Path, only: int | None) -> None:
+    """Twelve times the monthly charges of the list, added up here from the file itself."""
+    (path,) = Path(DATA).rglob("Telco-Customer-Churn.csv")
+    with path.open() as stream:
+        rows = list(csv.DictReader(stream))[:only]
+    expected = 12 * sum(Decimal(row["MonthlyCharges"]) for row in rows)
+    told = year(tmp_path, str(path), *([] if only is None else ["--only", str(only)]))
+    assert (told["subscribers"], told["agreeing"]) == (len(rows), len(rows))
+    assert (told["invoices"], told["total"], told["expected"]) == (12 * len(rows), expected, expected)
+    assert [each["invoices"] for each in told["months"]] == [len(rows)] * 12
+    assert {each["total"] for each in told["months"]} == {expected / 12}
+    assert (told["trial_balance"], told["broken"], told["well"]) == (0, [], True)
+    assert told["left"] == sum(row["Churn"] == "Yes" for row in rows)

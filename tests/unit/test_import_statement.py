@@ -2,6 +2,7 @@
 
 import io
 import time
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tallystick.billing.importers.compare import compare
+from tallystick.billing.importers.compare import compared
 from tallystick.billing.importers.discover import load, recognise
 from tallystick.cli.bill_report import (
     BillReport,
@@ -107,7 +108,7 @@ def test_the_comparison_is_stated_in_full() -> None:
     source = Source(
         plan.dataset.title,
         (statement(),),
-        compare(plan.mapping, plan.expectations),
+        compared(plan)[0],
         LineCheck("FOCUS", 6, 6),
         plan.not_billed,
         plan.bad_rows,
@@ -118,6 +119,24 @@ def test_the_comparison_is_stated_in_full() -> None:
     assert "line 5 cannot agree: Cumulus, Operations" in text
     assert "line 7 is not billed: a credit is not usage" in text
     assert "1 billed rows state no cost" in text
+
+
+def test_rows_with_one_reason_are_told_together_and_every_line_is_named() -> None:
+    plan = load(recognise(Path(__file__).parent / "fixtures" / "cur_small.csv"))
+    row = plan.expectations[2]
+    rows = tuple(replace(row, line_no=number) for number in (5, 6, 7, 9, 12))
+    charged, listed = compared(replace(plan, expectations=rows))
+    left_out = tuple(replace(plan.not_billed[0], line_no=number) for number in (2, 3, 4, 5))
+    source = Source(
+        "CUR", (statement(),), charged, not_billed=left_out, list_comparison=listed, zone="times are UTC"
+    )
+    text = " ".join(printed(BillReport((source,), (), (), None)).split())
+    assert "0 of 5 AWS CUR rows agree to the last digit at the charged price" in text
+    assert "5 of 5 AWS CUR rows agree to the last digit at the list price" in text
+    assert "5 rows (lines 5 to 7, 9, 12) cannot agree for one reason" in text
+    assert "For example line 5: quantity × charged price = 0.0000002552 × 0.02" in text
+    assert "4 rows (lines 2 to 5) are not billed: a tax is not usage" in text
+    assert "times are UTC" in text
 
 
 def test_steps_are_timed_and_silent_where_there_is_no_terminal() -> None:
