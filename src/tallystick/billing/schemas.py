@@ -94,8 +94,12 @@ class DraftOut(Shown):
     subtotal: DecimalOut
     tax: DecimalOut
     total: DecimalOut
+    credit_applied: DecimalOut
+    wallet_applied: DecimalOut
+    amount_due: DecimalOut
     lines: list[LineOut]
     taxes: list[dict[str, Any]]
+    wallet_draws: list[dict[str, Any]]
 
 
 class PreviewOut(Shown):

@@ -4,6 +4,7 @@ from typing import Any
 
 from tallystick.accounts.domain import Clock
 from tallystick.billing.domain.runs import ClockProgress, Run
+from tallystick.billing.service.drawn import draws_view
 from tallystick.invoicing.domain.draft import InvoiceDraft, Line
 from tallystick.kernel.proration import PreviewPeriod
 
@@ -32,7 +33,8 @@ def draft_view(draft: InvoiceDraft) -> dict[str, Any]:
     return {
         "currency": draft.currency, "period_start": draft.period_start, "period_end": draft.period_end,
         "subtotal": draft.subtotal, "tax": draft.tax, "total": draft.total,
-        "lines": [line_view(line) for line in draft.lines], "taxes": draft.tax_totals,
+        "credit_applied": draft.credit_applied, "wallet_applied": draft.wallet_applied, "amount_due": draft.amount_due,
+        "lines": [line_view(line) for line in draft.lines], "taxes": draft.tax_totals, "wallet_draws": draws_view(draft),
     }  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from tallystick.billing.service import explaining
 from tallystick.cli import output
 from tallystick.cli.runtime import with_database
 from tallystick.invoicing import queries as invoices
+from tallystick.invoicing.notes import queries as notes
+from tallystick.invoicing.notes.queries import NoteView
 from tallystick.invoicing.queries import InvoiceView
 from tallystick.kernel.errors import NotFound
 from tallystick.kernel.zones import local_date, zone
@@ -31,15 +33,16 @@ class NoSuchInvoice(NotFound):
 def show(name: Name, as_json: output.JsonOption = False) -> None:
     """An invoice with its lines."""
 
-    async def work(database: Database) -> tuple[InvoiceView, list[Any], ZoneInfo]:
+    async def work(database: Database) -> tuple[InvoiceView, list[Any], list[NoteView], ZoneInfo]:
         async with database.snapshot() as session:
             found = await _find(session, name)
             owner = (await accounts.by_nos(session, [found.account_no]))[found.account_no]
-            return found, await invoices.lines(session, found.id), zone(owner.timezone)
+            own = await notes.of_invoice(session, found.id)
+            return found, await invoices.lines(session, found.id), own, zone(owner.timezone)
 
-    invoice, lines, local = with_database(work)
+    invoice, lines, credited, local = with_database(work)
     if as_json:
-        output.print_json({"invoice": invoice, "lines": lines})
+        output.print_json({"invoice": invoice, "lines": lines, "credit_notes": credited})
         return
     output.record(
         {
@@ -57,6 +60,17 @@ def show(name: Name, as_json: output.JsonOption = False) -> None:
     output.record(
         {name: f"{amount:,f} {invoice.currency}" for name, amount in _sums(invoice).items()}, as_json=False
     )
+    if credited:
+        table = [
+            {
+                "credit note": note.number,
+                "issue_date": note.issue_date,
+                "total": f"{note.total:,f}",
+                "reason": note.reason,
+            }
+            for note in credited
+        ]
+        output.rows(table, as_json=False)
 
 
 def _period(start: datetime, end: datetime, local: ZoneInfo) -> str:

@@ -10,6 +10,7 @@ from tallystick.billing.service.renewal import next_drafts
 from tallystick.invoicing import queries as invoices
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Conflict
+from tallystick.ledger import queries as ledger
 from tallystick.metering import queries as metering
 from tallystick.platform.db import Session
 from tallystick.subscriptions import queries as subscriptions
@@ -39,6 +40,11 @@ async def close_account(session: Session, actor: Actor, account: Account, now: d
     if unused:
         left["wallets"] = "paid and not used, or held: " + ", ".join(
             f"{amount:f} {currency}" for currency, amount in unused.items()
+        )
+    credit = await ledger.balances(session, account.no, "customer_credit")
+    if any(credit.values()):  # money of the customer's: once he is erased, nobody knows whose
+        left["credit"] = "customer credit not used: " + ", ".join(
+            f"{-amount:f} {currency}" for currency, amount in credit.items() if amount
         )
     running = await subscriptions.billable(session, [account.no])
     if running:

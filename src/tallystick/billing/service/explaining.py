@@ -9,6 +9,8 @@ from typing import Any
 from tallystick.billing.domain.replay import Replayed, replay
 from tallystick.billing.domain.selection import same_quantity
 from tallystick.billing.domain.telling import how_counted
+from tallystick.billing.service.drawn import draw_problems, draw_sentences
+from tallystick.billing.service.noted import note_problems, settled_sentences
 from tallystick.billing.service.recounting import recount, selection_of
 from tallystick.catalog import queries as catalog
 from tallystick.entities import queries as entities
@@ -100,7 +102,7 @@ async def explain(session: ReadSession, invoice: InvoiceView) -> InvoiceExplanat
     ]
     return InvoiceExplanation(
         str(invoice.id), invoice.number, invoice.currency, invoice.subtotal, invoice.tax, invoice.total, explained,
-        _sum_text(invoice, lines),
+        [*_sum_text(invoice, lines), *await settled_sentences(session, invoice), *await draw_sentences(session, invoice)],
     )  # fmt: skip
 
 
@@ -197,6 +199,8 @@ async def verify(session: ReadSession, invoice: InvoiceView) -> Verification:
         _verify_amount(report, line, invoice.currency)
     await _verify_events(session, report, [line for line in lines if line.evidence is not None])
     await _verify_sums(session, report, invoice, lines)
+    report.problems += await note_problems(session, invoice, lines)
+    report.problems += await draw_problems(session, invoice, lines)
     return report
 
 
@@ -237,7 +241,9 @@ async def _verify_usage(session: ReadSession, report: Verification, lines: list[
         try:
             chosen.append((line, selection_of(line)))
         except (KeyError, ValueError, TypeError, Refusal) as error:
-            report.problems.append(f"line {line.position}: its events cannot be found again ({type(error).__name__})")
+            report.problems.append(
+                f"line {line.position}: its events cannot be found again ({type(error).__name__})"
+            )
     totals = await recount(session, [selection for _, selection in chosen])
     for (line, _), total in zip(chosen, totals, strict=True):
         if total is None:

@@ -53,9 +53,10 @@ INVARIANTS: dict[str, str] = {
         WHERE s.last_no IS DISTINCT FROM n.last OR n.numbers <> n.different OR n.numbers <> n.last OR n.first <> 1
     """,
     "credit_note_numbers_in_order_of_dates": """
-        SELECT n.id FROM (SELECT id, entity_id, issue_date, lag(issue_date) OVER (PARTITION BY entity_id, series, series_year ORDER BY series_no)
-                                                AS before FROM credit_notes) n
-        WHERE n.issue_date < n.before AND n.entity_id NOT IN (SELECT id FROM entities WHERE is_test)
+        SELECT id FROM (SELECT n.id, n.issue_date, lag(n.issue_date) OVER (
+                            PARTITION BY n.entity_id, n.series, n.series_year, a.test_clock_id ORDER BY n.series_no) AS before
+                        FROM credit_notes n JOIN accounts a ON a.no = n.account_no) d
+        WHERE issue_date < before
     """,
     "credit_note_posted_once": """
         SELECT n.id FROM credit_notes n
