@@ -266,9 +266,9 @@ async def keep_states(session: Session, slices: Sequence[UsageSlice], totals: Se
 async def rederive(session: Session, slices: Sequence[UsageSlice]) -> list[UsageTotal]:
     """What closed slices come to with all that arrived up to their `to_batch`, and the states they then leave.
 
-    For corrections. Slices of one charge must come period by period from the earliest that something late fell into, each after the
-    one before it was re-derived: it begins with the state that left. A repeat gives the same and stores nothing more. Slices that do not
-    recur are counted again, nothing else.
+    For corrections. Of a recurring meter all closed periods from the earliest that something late fell into must be given, at once or
+    one after the other: each begins with what the one before it leaves now, and the open period with what the last one leaves. A repeat
+    gives the same and stores nothing more. Slices that do not recur are counted again, nothing else.
     """
     begun = await queries.with_states(session, slices)
     totals = await queries.aggregate(session, begun)

@@ -88,4 +88,4 @@ def same_quantity(rule: str, inputs: Mapping[str, Any], total: UsageTotal) -> bo
     if metered is None:
         return total.exact is None and total.quantity == Decimal(inputs["total_quantity"])
     price = price_of(rule, inputs)
-    return freeze(price, metered_of(total, price.needs), share_of(inputs)) == metered
+    return bool(freeze(price, metered_of(total, price.needs), share_of(inputs)) == metered)

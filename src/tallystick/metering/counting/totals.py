@@ -12,7 +12,7 @@ from typing import Any
 
 from tallystick.kernel.money import exact_decimal
 from tallystick.metering.counting import queries
-from tallystick.metering.domain.carried import DayChange, level_days
+from tallystick.metering.domain.carried import DayChange, level_days, scope
 from tallystick.metering.domain.digest import whole
 from tallystick.metering.domain.slices import Part, UsageSlice, UsageTotal
 from tallystick.platform.db import ReadSession, Record
@@ -80,13 +80,24 @@ async def aggregate(session: ReadSession, slices: Sequence[UsageSlice]) -> list[
 async def with_states(session: ReadSession, slices: Sequence[UsageSlice]) -> list[UsageSlice]:
     """The slices with what recurring ones begin with: the last stored state at or before their start, of their batches. One statement.
 
-    Nothing is read where none is recurring. A slice that begins after its state's instant also counts what lies between.
+    Several periods of one meter (and the same filters and groups) all begin with the state of the earliest: what is late to one of them
+    then counts in those after it too. A slice that begins after its state's instant also counts what lies between. Nothing is read
+    where none is recurring.
     """
-    recurring = [each for each in slices if each.recurring]
-    if not recurring:
+    earliest: dict[tuple[int, int, bytes], UsageSlice] = {}
+    for each in slices:
+        if each.recurring:
+            key = (each.account_no, each.meter_id, scope(each))
+            first = earliest.setdefault(key, each)
+            if each.start < first.start:
+                earliest[key] = each
+    if not earliest:
         return list(slices)
-    states = iter(await queries.states(session, recurring))
-    return [replace(each, base=next(states)) if each.recurring else each for each in slices]
+    states = dict(zip(earliest, await queries.states(session, list(earliest.values())), strict=True))
+    return [
+        replace(each, base=states[each.account_no, each.meter_id, scope(each)]) if each.recurring else each
+        for each in slices
+    ]
 
 
 def _simple(rows: Iterable[Record], count: int) -> list[UsageTotal]:
