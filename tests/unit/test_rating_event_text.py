@@ -302,7 +302,20 @@ def test_properties_are_compared_as_texts(value: object, text: str) -> None:
     assert as_text(value) == text
 
 
-@pytest.mark.parametrize("value", [None, [], {}, ["eu"]])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {},
+        ["eu"],
+        10**30,
+        -(10**5000),
+        Decimal("1E+999999"),
+        Decimal("NaN"),
+        Decimal("1." + "3" * 40),
+    ],
+)
 def test_what_is_no_text_matches_nothing(value: object) -> None:
     assert as_text(value) is None
 

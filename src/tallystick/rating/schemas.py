@@ -31,6 +31,7 @@ from tallystick.rating.domain import (
     Occurrence,
     Price,
     as_json,
+    as_text,
     meter,
 )
 from tallystick.rating.domain.steps import plain_decimal
@@ -45,18 +46,13 @@ _PROPERTIES = """By charge model; amounts as decimal strings, `up_to` inclusive,
 - `dynamic {}`: each event brings its `unit_price`
 - `matrix {dimensions: ["region"], rows: [{values: ["eu"], unit_amount}], default: {unit_amount}}`; the first row that matches, null matches
   everything; without a default, usage that no row matches is refused"""
-_DIGITS = 30
 _UNTIMED = datetime.min.replace(tzinfo=UTC)
 
 
 def _scalar(value: object) -> object:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, int | Decimal) and abs(Decimal(value).adjusted()) <= _DIGITS:
-        return value
-    raise ValueError("must be a text, a number, true, false or null")
+    if value is not None and as_text(value) is None:
+        raise ValueError("must be a text, a number, true, false or null")
+    return clean_text(value) if isinstance(value, str) else value
 
 
 _Scalar = Annotated[

@@ -32,6 +32,7 @@ MAX_DIMENSIONS: Final = 8
 MAX_ROWS: Final = 1000
 _PROPERTY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 _LONGEST = 255
+_DIGITS = 30
 
 Values = tuple[str | None, ...]
 
@@ -206,12 +207,17 @@ def _read_text(row: Fields, value: object) -> str | None:
 def as_text(value: object) -> str | None:
     """A property's value as matrices and groups compare it: texts as they are, numbers in the digits they were written, true, false.
 
-    None where it is absent or something else (a list, an object).
+    None where it is absent or something else: a list, an object, a number of more than 30 digits.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | Decimal):
-        return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**_DIGITS else None
+    if isinstance(value, Decimal):  # bounded first: writing out 1E+999999 is where time would go
+        short = (
+            value.is_finite() and abs(value.adjusted()) < _DIGITS and len(value.as_tuple().digits) <= _DIGITS
+        )
+        return f"{value:f}" if short else None
     return value if isinstance(value, str) else None
 
 
