@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tallystick.billing.catalog_file.sections import METERS, PLANS, TAXES, Content, Section, dumped
+from tallystick.kernel.money import quantize
 
 codes = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,12}", fullmatch=True).filter(
     lambda code: not code.startswith("service:")
@@ -100,6 +101,9 @@ def contents(draw: st.DrawFn) -> Content:
             ],
         }  # fmt: skip
     found["plans"] = _things(PLANS, plans)
+    for plan in found["plans"].values():
+        for name in ("price", "minimum"):
+            plan[name] = None if plan[name] is None else quantize(plan[name], plan["currency"])
     return found
 
 

@@ -7,6 +7,7 @@ rates them. Where a body has mistakes, what is wrong with its prices is told in 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -17,15 +18,18 @@ from tallystick.billing.catalog_file.sections import (
     PLANS,
     SECTIONS,
     SERVICES,
+    TAXES,
     Content,
     Section,
+    TaxEntry,
     canonical,
     dumped,
 )
-from tallystick.catalog.domain import SERVICE_METER, Meter, check_meter, check_terms, meter_problems
+from tallystick.catalog.domain import SERVICE_METER, Meter, Terms, check_meter, check_terms, meter_problems
 from tallystick.catalog.schemas import ChargeIn, MeterIn, PlanIn
 from tallystick.kernel.errors import Invalid
 from tallystick.rating.domain import Aggregation
+from tallystick.taxes.domain import check_kind
 
 FORMAT = 1
 _STAND_IN: dict[str, Any] = {
@@ -50,10 +54,11 @@ _SENTENCES = {
 
 @dataclass(slots=True)
 class Checked:
-    """What a file says. `bodies` are what the API would have been sent, by kind and code."""
+    """What a file says. `bodies` are what the API would have been sent, by kind and code; `terms` those of plans that are not as they are."""
 
     content: Content = field(default_factory=dict)
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    terms: dict[str, Terms] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
 
 
@@ -81,6 +86,7 @@ def check(text: str, current: Content) -> Checked:
     unknown = _check_meters_are_known(root, current, found)
     if not unknown:
         _check_prices_fit_meters(root, current, found)
+    _check_categories(root, current, found)
     return found
 
 
@@ -145,13 +151,18 @@ def _check_entry(section: Section, code: str, entry: Node, current: Content, fou
     for inner, sentence in problems:
         note("" if inner == section.key else inner, sentence)
     told = {inner for inner, _ in problems}
-    for inner, sentence in list(_domain_problems(section, code, values, body, problems)):
+    thing = dumped(section, body) if body is not None and not problems else None
+    if thing is not None and canonical(thing) == canonical(current.get(section.name, {}).get(code)):
+        found.content[section.name][code], found.bodies[section.name][code] = thing, body
+        return  # it stands there like this: it was checked when it was accepted
+    for inner, sentence in list(_domain_problems(section, code, values, body, problems, found)):
         problems.append((inner, sentence))
         if not any(inner == each or inner.startswith((f"{each}.", f"{each}[")) for each in told):
             note(inner, sentence)
-    if body is not None and not problems:
-        found.content[section.name][code] = dumped(section, body)
-        found.bodies[section.name][code] = body
+    if thing is not None and not problems:
+        if section is PLANS:  # amounts as they will be stored: in their currency's decimals
+            thing |= {name: getattr(found.terms[code], name) for name in ("price", "minimum")}
+        found.content[section.name][code], found.bodies[section.name][code] = thing, body
         for inner, sentence in _frozen(section, code, found.content, current):
             note(inner, sentence)
 
@@ -182,9 +193,14 @@ def _sentence(item: Any) -> str:
 
 
 def _excluded(section: Section, values: dict[str, Any]) -> list[tuple[str, str]]:
-    """Fields that the API takes and ignores because GET shows them: a file says only what means something."""
+    """Fields that the API takes and a file does not: ids, which GET shows, and what belongs to test clocks."""
+    found = [
+        (name, "has no place in a file; leave it out")
+        for name, info in section.body.model_fields.items()
+        if info.exclude and name in values
+    ]
     charges = values.get("charges") if section is PLANS else None
-    return [
+    return found + [
         (f"charges[{index}].id", "differs from installation to installation; leave it out")
         for index, charge in enumerate(charges if isinstance(charges, list) else [])
         if isinstance(charge, dict) and "id" in charge
@@ -192,18 +208,34 @@ def _excluded(section: Section, values: dict[str, Any]) -> list[tuple[str, str]]
 
 
 def _domain_problems(
-    section: Section, code: str, values: dict[str, Any], body: Any, problems: list[tuple[str, str]]
+    section: Section,
+    code: str,
+    values: dict[str, Any],
+    body: Any,
+    problems: list[tuple[str, str]],
+    found: Checked,
 ) -> Iterator[tuple[str, str]]:
+    """What the commands behind the API would refuse."""
+    if section is TAXES and body is not None:
+        yield from _rate_problems(body)
     try:
-        if section is METERS and isinstance(body, MeterIn):
+        if section is METERS and body is not None:
             check_meter_body(body)
+        elif section is TAXES and body is not None:
+            check_kind(body.kind, body.rate)
         elif section is PLANS:
             mended = body or _validated(PlanIn, _mended(values, code, {inner for inner, _ in problems}))[0]
             if mended is not None:
-                check_terms(mended.terms())
+                found.terms[code] = check_terms(mended.terms())
     except Invalid as refused:
-        for inner, sentence in refused.details.items():
+        for inner, sentence in (refused.details or {"rate": refused.sentence}).items():
             yield ("" if inner == section.key else inner), str(sentence)
+
+
+def _rate_problems(body: TaxEntry) -> Iterator[tuple[str, str]]:
+    for index, (before, after) in enumerate(pairwise(body.later_rates)):
+        if before.valid_from >= after.valid_from:
+            yield f"later_rates[{index + 1}].valid_from", "must be later than that of the rate before it"
 
 
 def check_meter_body(body: MeterIn) -> None:
@@ -257,6 +289,11 @@ def _frozen(section: Section, code: str, content: Content, current: Content) -> 
     old = current.get(section.name, {}).get(code)
     if old is None or not section.frozen_because:
         return
+    rates = old.get("later_rates") or []
+    if section is TAXES and canonical(rates) != canonical(
+        content[TAXES.name][code]["later_rates"][: len(rates)]
+    ):
+        yield "later_rates", "may get more at its end; the rates that are there never change or go"
     for name, value in content[section.name][code].items():
         if name not in section.changes and canonical(value) != canonical(old.get(name)):
             yield name, section.frozen_because
@@ -270,12 +307,26 @@ def _check_prices_fit_meters(root: Node, current: Content, found: Checked) -> No
         meters[SERVICE_METER + name] = _meter(
             SERVICE_METER + name, {"aggregation": "sum", "filters": {}, "field": None}
         )
-    for code, body in found.bodies[PLANS.name].items():
-        terms = body.terms()
+    for code, terms in found.terms.items():
         if all(charge.meter in meters for charge in terms.charges):
             for inner, sentence in meter_problems(terms, meters).items():
                 node = locate(root, f"{PLANS.name}.{code}.{inner}")
                 found.mistakes.append(Mistake(node.line, node.column, f"plans.{code}.{inner}", sentence))
+
+
+def _check_categories(root: Node, current: Content, found: Checked) -> None:
+    """Where every tax names what it is due on, a plan of another category would pay none: that is a slip of the pen."""
+    taxes = {**current.get(TAXES.name, {}), **found.content[TAXES.name]}.values()
+    if not taxes or not all(tax.get("categories") for tax in taxes):
+        return
+    known = {category for tax in taxes for category in tax["categories"]}
+    for code, terms in found.terms.items():
+        if terms.tax_category not in known:
+            node = locate(root, f"{PLANS.name}.{code}.tax_category")
+            sentence = (
+                "is a category that no tax names; a tax of kind exempt or zero says that nothing is due"
+            )
+            found.mistakes.append(Mistake(node.line, node.column, f"plans.{code}.tax_category", sentence))
 
 
 def _meter(code: str, fields: dict[str, Any]) -> Meter:

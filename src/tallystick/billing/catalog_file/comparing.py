@@ -1,6 +1,6 @@
 """Two catalogs side by side: what is added, changed (field by field), retired, left alone. Pure; the same two give the same answer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -140,13 +140,11 @@ def same_price(old: Fields, new: Fields, currencies: tuple[str, str]) -> bool:
 def _leaves(path: str, old: Any, new: Any) -> Iterator[FieldChange]:
     if canonical(old) == canonical(new) and (old is None) == (new is None):
         return
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
+    if isinstance(old, dict) and isinstance(new, dict):
         for name in [*old, *(each for each in new if each not in old)]:
             yield from _leaves(f"{path}.{name}", old.get(name, ABSENT), new.get(name, ABSENT))
     elif (
-        isinstance(old, list)
-        and isinstance(new, list)
-        and any(isinstance(each, Mapping) for each in old + new)
+        isinstance(old, list) and isinstance(new, list) and any(isinstance(each, dict) for each in old + new)
     ):
         for index in range(max(len(old), len(new))):
             yield from _leaves(

@@ -6,16 +6,17 @@ written and compared without another line. A field's default is what the file le
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import date
 from decimal import Decimal
 from enum import Enum
 from functools import cache
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from tallystick.catalog.domain import SERVICE_METER
 from tallystick.catalog.schemas import PLAN_FIELDS, MeterIn, PlanIn, ServiceIn
-from tallystick.taxes.schemas import TaxIn, TaxPut
+from tallystick.taxes.schemas import RateIn, TaxIn, TaxPut
 
 Fields = dict[str, Any]
 """One thing's fields as plain values, all of them, defaults too, but for its code."""
@@ -41,9 +42,16 @@ class Section:
     frozen_because: str = ""
 
 
+class TaxEntry(TaxIn):
+    """A tax with the rates that follow the first. Taxes of test clocks are not part of a file."""
+
+    later_rates: list[RateIn] = Field(default_factory=list, max_length=100)
+    livemode: bool = Field(True, exclude=True)
+
+
 TAXES = Section(
-    "taxes", "tax", TaxIn, changes=frozenset(TaxPut.model_fields), retires={"is_default": False},
-    frozen_because="of a tax never changes, so that documents stay explained; give another tax its own code",
+    "taxes", "tax", TaxEntry, changes=frozenset({*TaxPut.model_fields, "later_rates"}), retires={"is_default": False},
+    frozen_because="of a tax never changes, so that documents stay explained: add one to later_rates, or take another code",
 )  # fmt: skip
 METERS = Section(
     "meters", "meter", MeterIn,
@@ -60,6 +68,9 @@ PLAN_ITSELF = PLAN_FIELDS
 """What belongs to the plan; all else are terms, whose change makes a new version."""
 
 
+_SCALARS = frozenset({str, int, bool, Decimal, type(None)})
+
+
 @cache
 def defaults_of(body: type[BaseModel]) -> Fields:
     """The values of fields that are left out."""
@@ -72,15 +83,26 @@ def defaults_of(body: type[BaseModel]) -> Fields:
 
 def plain(value: Any) -> Any:
     """Models, dataclasses and enums as plain dicts, lists and scalars; ids, which differ between installations, are left out."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is dict:
+        return {key: plain(each) for key, each in value.items()}
+    if kind is list or kind is tuple:
+        return [plain(each) for each in value]
     if isinstance(value, BaseModel):
         return plain(value.model_dump())
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: plain(getattr(value, each.name)) for each in fields(value) if each.name != "id"}
-    if isinstance(value, Mapping):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(each) for each in value]
-    return value.value if isinstance(value, Enum) else value
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return value.value
+    return (
+        {key: plain(each) for key, each in value.items()}
+        if isinstance(value, Mapping)
+        else [*map(plain, value)]
+    )
 
 
 def fields_of(section: Section, view: Any) -> Fields:
@@ -90,7 +112,9 @@ def fields_of(section: Section, view: Any) -> Fields:
     ]
     raw = {name: plain(getattr(view, name)) for name in names}
     try:
-        return dumped(section, section.body.model_validate({**raw, section.key: getattr(view, section.key)}))
+        found = dumped(section, section.body.model_validate({**raw, section.key: getattr(view, section.key)}))
+        # Amounts stay as stored, in their currency's decimals: reading spells 0.00 as 0.
+        return found | {name: raw[name] for name in ("price", "minimum") if name in raw}
     except (
         ValidationError
     ):  # made by other ways than the API, under names the API would not take: shown as it is
@@ -120,10 +144,11 @@ def is_own(section: Section, code: str) -> bool:
 
 def canonical(value: Any) -> Any:
     """One spelling per value, to compare: numbers without trailing zeros, mappings without order."""
-    if isinstance(value, bool) or value is None or isinstance(value, str):
-        return value
-    if isinstance(value, int | Decimal):
-        return Decimal(value).normalize() if value else Decimal(0)
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind is dict:
         return {key: canonical(each) for key, each in value.items()}
-    return [canonical(each) for each in value]
+    if kind is list:
+        return [canonical(each) for each in value]
+    if kind is int or kind is Decimal:
+        return Decimal(value).normalize() if value else Decimal(0)
+    return value

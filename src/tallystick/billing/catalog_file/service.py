@@ -17,7 +17,7 @@ from tallystick.billing.catalog_file.comparing import Action, Change, compare
 from tallystick.billing.catalog_file.queries import Standing
 from tallystick.billing.catalog_file.reading import refusal
 from tallystick.billing.catalog_file.revenue import Held, if_moved, monthly, total
-from tallystick.billing.catalog_file.sections import METERS, PLANS, SERVICES, TAXES, Content
+from tallystick.billing.catalog_file.sections import METERS, PLANS, SERVICES, TAXES, TaxEntry
 from tallystick.billing.catalog_file.writing import write
 from tallystick.catalog import bulk
 from tallystick.catalog import repository as catalog_rows
@@ -27,8 +27,10 @@ from tallystick.catalog.domain import terms_of
 from tallystick.catalog.schemas import PlanIn
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Conflict, NotFound
+from tallystick.platform import wire
 from tallystick.platform.db import ReadSession, Session
 from tallystick.taxes import service as tax_commands
+from tallystick.taxes.schemas import TaxPut
 
 
 class CatalogBusy(Conflict):
@@ -138,7 +140,7 @@ async def diff(
         if change.kind == PLANS.singular and change.new_version
     )
     versions = {code: standing.plans[code].version for code in codes if code in standing.plans}
-    token = _digest("\0".join((write(standing.content), text, str(prune))))
+    token = _digest(f"{wire.dumps(standing.content).decode()}\0{text}\0{prune}")
     return Difference(changes, effects, moved, versions, token, checked, standing)
 
 
@@ -236,16 +238,25 @@ async def _write(session: Session, actor: Actor, difference: Difference) -> None
 async def _write_taxes(
     session: Session, actor: Actor, difference: Difference, changes: Sequence[Change]
 ) -> None:
-    wanted: Content = difference.checked.content
     for change in changes:
-        if change.action is Action.ADD:
-            new = tax_commands.NewTax(code=change.code, **wanted[TAXES.name][change.code])
-            await tax_commands.make_tax(session, actor, new)
+        shown = difference.standing.taxes.get(change.code)
+        if change.action is Action.RETIRE:
+            assert shown is not None
+            locked = await tax_commands.locked_tax(session, actor, shown.id)
+            await tax_commands.change_tax(session, actor, locked, TAXES.retires or {})
+            continue
+        body: TaxEntry = difference.checked.bodies[TAXES.name][change.code]
+        if shown is None:
+            new = tax_commands.NewTax(
+                body.code, body.name, body.rate, body.is_default, body.kind, tuple(body.categories), body.note
+            )
+            shown = await tax_commands.make_tax(session, actor, new)
         else:
-            shown = await tax_commands.locked_tax(session, actor, difference.standing.taxes[change.code].id)
-            fields = wanted[TAXES.name].get(change.code) or TAXES.retires or {}
-            news = {name: value for name, value in fields.items() if name in TAXES.changes}
-            await tax_commands.change_tax(session, actor, shown, news)
+            shown = await tax_commands.locked_tax(session, actor, shown.id)
+            news = {name: getattr(body, name) for name in TaxPut.model_fields}
+            shown = await tax_commands.change_tax(session, actor, shown, news)
+        for rate in body.later_rates[len(shown.later_rates) :]:
+            shown = await tax_commands.add_rate(session, actor, shown, rate.valid_from, rate.rate)
 
 
 async def _write_meters(
@@ -275,7 +286,11 @@ async def _write_plans(
             continue
         body: PlanIn = difference.checked.bodies[PLANS.name][change.code]
         new_terms = change.new_version or change.action is Action.ADD
-        terms = body.terms() if new_terms else terms_of(difference.standing.plans[change.code])
+        terms = (
+            difference.checked.terms[change.code]
+            if new_terms
+            else terms_of(difference.standing.plans[change.code])
+        )
         plan = WantedPlan(change.code, body.name, body.is_public, body.is_active, terms)
         (made if change.action is Action.ADD else changed).append(plan)
     await bulk.make_plans(session, actor, made)

@@ -79,7 +79,7 @@ def _kept(thing: Fields, code: Any, defaults: Fields) -> Fields:
 
 def _ordered(value: Any) -> Any:
     """Keys of inner mappings by length, then by bytes, as jsonb keeps them: short ones such as `up_to` first."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         names = sorted(value, key=lambda name: (len(name.encode()), name.encode()))
         return {name: _ordered(value[name]) for name in names}
     return [_ordered(each) for each in value] if isinstance(value, list) else value
@@ -95,7 +95,7 @@ def _entry(key: str, value: Any, indent: int) -> Iterator[str]:
     """`key: value` on one line where it fits, else as a block."""
     pad = " " * indent
     flat = _flow(value)
-    if flat is not None and (not isinstance(value, Mapping | list) or len(pad + key + flat) + 2 <= _WIDTH):
+    if flat is not None and (not isinstance(value, dict | list) or len(pad + key + flat) + 2 <= _WIDTH):
         yield f"{pad}{key}: {flat}"
         return
     yield f"{pad}{key}:"
@@ -103,13 +103,13 @@ def _entry(key: str, value: Any, indent: int) -> Iterator[str]:
 
 
 def _block(value: Any, indent: int) -> Iterator[str]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for name, each in value.items():
             yield from _entry(scalar(name), each, indent)
         return
     for each in value:
         flat = _flow(each)
-        if flat is not None and (not isinstance(each, Mapping | list) or indent + len(flat) + 2 <= _WIDTH):
+        if flat is not None and (not isinstance(each, dict | list) or indent + len(flat) + 2 <= _WIDTH):
             yield f"{' ' * indent}- {flat}"
             continue
         inner = list(_block(each, indent + 2))
@@ -119,22 +119,22 @@ def _block(value: Any, indent: int) -> Iterator[str]:
 
 def _flow(value: Any) -> str | None:
     """The value on one line, None where that would not read well: lists of mappings, and more than two levels."""
-    if isinstance(value, Mapping):
-        if any(isinstance(each, Mapping) and _holds_more(each) for each in value.values()):
+    if isinstance(value, dict):
+        if any(isinstance(each, dict) and _holds_more(each) for each in value.values()):
             return None
         parts = {name: _flow(each) for name, each in value.items()}
         if None in parts.values():
             return None
         return "{" + ", ".join(f"{scalar(name)}: {part}" for name, part in parts.items()) + "}"
     if isinstance(value, list):
-        if any(isinstance(each, Mapping | list) for each in value):
+        if any(isinstance(each, dict | list) for each in value):
             return None
         return "[" + ", ".join(scalar(each) for each in value) + "]"
     return scalar(value)
 
 
 def _holds_more(value: Mapping[str, Any]) -> bool:
-    return any(isinstance(each, Mapping) and each for each in value.values())
+    return any(isinstance(each, dict) and each for each in value.values())
 
 
 def scalar(value: Any) -> str:
