@@ -1,6 +1,7 @@
 """Bodies of invoice and billing record routes, and how stored invoices become answers."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,8 @@ from tallystick.invoicing.domain.records import shown_status
 from tallystick.invoicing.queries import InvoiceView, LineView, RecordView
 from tallystick.platform.db import ReadSession
 from tallystick.platform.http.fields import Amount, Body, Currency, Day, DecimalOut, PutBody, Text
+from tallystick.wallets import queries as wallets
+from tallystick.wallets.schemas import DrawOut
 
 
 class Out(BaseModel):
@@ -131,9 +134,10 @@ class InvoiceSummaryOut(Out):
 
 
 class InvoiceOut(InvoiceSummaryOut):
-    """An invoice with its lines."""
+    """An invoice with its lines. `wallet_draws` says which top-up of which wallet paid what of which line."""
 
     lines: list[LineOut]
+    wallet_draws: list[DrawOut]
 
 
 class RecordOut(Out):
@@ -218,7 +222,11 @@ async def invoice_out(session: ReadSession, invoice: InvoiceView) -> dict[str, A
     """An invoice with its lines, as `InvoiceOut` describes it."""
     owner = (await accounts.by_nos(session, [invoice.account_no]))[invoice.account_no]
     lines = await queries.lines(session, invoice.id)
-    return {**_summary(invoice, owner.id), "lines": [_line(line) for line in lines]}
+    draws = [
+        {name: value for name, value in asdict(each).items() if name != "facts"}
+        for each in await wallets.draws(session, invoice.id)
+    ]
+    return {**_summary(invoice, owner.id), "lines": [_line(line) for line in lines], "wallet_draws": draws}
 
 
 async def summaries_out(session: ReadSession, invoices: Sequence[InvoiceView]) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 A clock walks in pages: the accounts that are due next, hundreds at once, each bill dated when it fell due. A page bills what its accounts owe
 up to the last of these instants and moves the clock there, in one transaction; so a walk that is killed has billed whole pages, and whoever takes it
-up goes on from the clock's present. What happens to one account happens in order of time, always.
+up goes on from the clock's present. What happens to one account happens in order of time, always: before the next end of a wallet's
+top-up or hold only the bills are made that fall due until then.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from tallystick.kernel.actor import Actor, system_actor
 from tallystick.kernel.errors import Invalid, NotFound
 from tallystick.metering import service as metering
 from tallystick.platform.db import Database, ReadSession, Session
+from tallystick.wallets import queries as wallets
+from tallystick.wallets import service as wallet_ends
 
 TURN_SECONDS = 2.0
 """How long the background moves one clock before it looks at the others."""
@@ -82,7 +85,15 @@ async def step(
         assert clock is not None, "clocks are never deleted"
         if clock.status != "advancing" or clock.target is None:
             return clock
-        due = await repository.claim_on_clock(session, clock_id, clock.target, page)
+        ends = await wallets.next_end(session, clock_id, clock.frozen_time, clock.target)
+        due = await repository.claim_on_clock(session, clock_id, ends or clock.target, page)
+        if not due and ends is not None:
+            if await wallet_ends.end_on_clock(session, clock_id, ends):
+                at = max(clock.frozen_time, ends)
+                return await account_rows.set_clock(
+                    session, clock_id, frozen_time=at, status="advancing", target=clock.target
+                )
+            due = await repository.claim_on_clock(session, clock_id, clock.target, page)
         if not due:
             return await account_rows.set_clock(session, clock_id, frozen_time=clock.target)
         until = max(clock.frozen_time, *(at for _, at in due))

@@ -6,9 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from tallystick.billing.domain.replay import Replayed, replay
+from tallystick.billing.domain.replay import Replayed, made_as, replay
 from tallystick.billing.domain.selection import same_quantity
-from tallystick.billing.domain.telling import how_counted
+from tallystick.billing.domain.telling import how_changed, how_counted
 from tallystick.billing.service.drawn import draw_problems, draw_sentences
 from tallystick.billing.service.noted import note_problems, settled_sentences
 from tallystick.billing.service.recounting import recount, selection_of
@@ -150,7 +150,8 @@ def _counted_from(line: LineView) -> datetime:
 def _evidence_text(line: LineView, meter: str) -> list[str]:
     if line.evidence is None:
         return []
-    return how_counted(line.inputs, line.evidence.count, meter, line.unit)
+    told = how_counted(line.inputs, line.evidence.count, meter, line.unit)
+    return [*told, *how_changed(line.inputs, line.evidence.count, line.unit)]
 
 
 def _sum_text(invoice: InvoiceView, lines: list[LineView]) -> list[str]:
@@ -217,8 +218,8 @@ def _verify_amount(report: Verification, line: LineView, currency: str) -> None:
 
 
 async def _verify_events(session: ReadSession, report: Verification, lines: list[LineView]) -> None:
-    metered = [line for line in lines if str(line.kind) == "usage"]
-    recorded = [line for line in lines if str(line.kind) == "recorded"]
+    metered = [line for line in lines if made_as(line) == "usage"]
+    recorded = [line for line in lines if made_as(line) == "recorded"]
     await _verify_usage(session, report, metered)
     slices = [(index, each) for index, line in enumerate(recorded) for each in _account_slices(line)]
     groups = await metering.recorded(session, [each for _, each in slices])
