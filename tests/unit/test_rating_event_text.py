@@ -310,7 +310,7 @@ def test_properties_are_compared_as_texts(value: object, text: str) -> None:
         {},
         ["eu"],
         10**30,
-        -(10**5000),
+        -(10**40),
         Decimal("1E+999999"),
         Decimal("NaN"),
         Decimal("1." + "3" * 40),
