@@ -67,6 +67,9 @@ async def seed(client: httpx.AsyncClient, headers: dict[str, str]) -> Seeded:
     await make("/v1/events", {**usage, "id": "seed-3"})
     record = await make("/v1/billing", {"account_id": account["id"], "amount": "12.34"})
     ids["record_id"] = record["id"]
+    paid = await make("/v1/billing", {"account_id": account["id"], "amount": "5.00", "status": "paid"})
+    note = await make(f"/v1/invoices/{paid['id']}/credit-notes", {"reason": "seeded", "amount": "1.00"})
+    ids["note_id"] = note["id"]
     ids["run_id"] = (await make("/v1/billing-runs", {}, 202))["id"]
     ids["key_id"] = (await make("/v1/api-keys", {"name": "k", "scopes": ["usage:write"]}))["id"]
     invoices = await client.get("/v1/invoices", params={"account_id": account["id"]}, headers=headers)

@@ -109,6 +109,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "POST /v1/invoices/{invoice_id}/finalize": {},
     "POST /v1/invoices/{invoice_id}/void": {},
     "POST /v1/invoices/{invoice_id}/pay": {},
+    "POST /v1/invoices/{invoice_id}/credit-notes": {"reason": "r", "lines": [{"line": 1, "amount": 1}]},
+    "POST /v1/invoices/{invoice_id}/credit-notes/preview": {"reason": "r", "amount": 1},
     "POST /v1/test-clocks/{clock_id}/advance": {"to": "2024-02-03T00:00:00Z"},
     "POST /v1/periods/preview": {"anchor": "2024-01-01T00:00:00Z", "cycle": "monthly"},
 }  # fmt: skip

@@ -1,23 +1,29 @@
 """Bodies and answers of credit notes and customer credit."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from tallystick.accounts import queries as accounts
+from tallystick.invoicing.domain.draft import TaxShare, TaxTotal
 from tallystick.invoicing.domain.notes import MAX_LINES, Asked, NoteDraft, NoteLine
 from tallystick.invoicing.notes import queries
 from tallystick.invoicing.notes.queries import NoteLineView, NoteView
-from tallystick.invoicing.schemas import Out, TaxOut
+from tallystick.invoicing.schemas import Out, TaxOut, TaxTotalOut
 from tallystick.ledger.queries import EntryView
 from tallystick.platform.db import ReadSession
-from tallystick.platform.http.fields import Amount, Body, Currency, DecimalOut, SignedAmount, Text
+from tallystick.platform.http.fields import Amount, Body, Currency, DecimalOut, SignedAmount, clean_text
 
-Reason = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+Reason = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
+    BeforeValidator(lambda value: clean_text(value) if isinstance(value, str) else value),
+]
 
 
 class NoteLineIn(Body):
@@ -80,7 +86,7 @@ class NoteSummaryOut(Out):
     total: DecimalOut
     amount_offset: DecimalOut = Field(description="Lowered what was owed on the invoice")
     amount_credited: DecimalOut = Field(description="Became customer credit")
-    taxes: list[TaxOut]
+    taxes: list[TaxTotalOut]
     bill_to: dict[str, Any]
     issued_at: datetime
     created_at: datetime
@@ -103,7 +109,7 @@ class NotePreviewOut(Out):
     total: DecimalOut
     amount_offset: DecimalOut
     amount_credited: DecimalOut
-    taxes: list[TaxOut]
+    taxes: list[TaxTotalOut]
     lines: list[NoteLineOut]
 
 
@@ -143,9 +149,9 @@ def _line(line: NoteLineView) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def taxes_out(taxes: Sequence[Any]) -> list[dict[str, Any]]:
-    """Taxes as `TaxOut` describes them."""
-    return [{name: getattr(tax, name, "") for name in TaxOut.model_fields} for tax in taxes]
+def taxes_out(taxes: Sequence[TaxShare] | Sequence[TaxTotal]) -> list[dict[str, Any]]:
+    """Taxes as `TaxOut`, those of a document as `TaxTotalOut` describes them."""
+    return [asdict(tax) for tax in taxes]
 
 
 def _summary(note: NoteView, account_id: str) -> dict[str, Any]:
