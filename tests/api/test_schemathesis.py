@@ -124,9 +124,14 @@ CAN_BE_WRONG = pytest.mark.parametrize(
 )
 
 
+ENDS = {"DELETE /v1/accounts/{account_id}", "POST /v1/auth/logout"}
+"""What would take the furniture away, or the admin who looks at it."""
+
+
 @EACH
 def test_right_requests_of_an_admin(operation: Any, target: Target) -> None:
-    attack(operation, target, target.admin, 10, RIGHT)
+    if operation.label != "POST /v1/auth/logout":
+        attack(operation, target, target.admin, 10, RIGHT)
 
 
 def at_home(case: Any, known: dict[str, Any]) -> Any:
@@ -140,8 +145,6 @@ def at_home(case: Any, known: dict[str, Any]) -> Any:
 
 
 FOUND = {"account_id", "plan_id", "meter", "service"}
-ENDS = {"DELETE /v1/accounts/{account_id}"}
-"""What would take the furniture away."""
 
 
 @pytest.mark.parametrize(
