@@ -4,6 +4,7 @@ from tallystick.apps.background import Step
 from tallystick.audit import places
 from tallystick.audit import service as audit
 from tallystick.audit.service import Mark
+from tallystick.billing.corrections.sweep import sweep
 from tallystick.billing.service import clocks, runs
 from tallystick.identity import recovery
 from tallystick.identity import service as identity
@@ -24,7 +25,7 @@ def all_chores(database: Database, settings: Settings) -> list[tuple[str, Step, 
 
     async def seal_batches() -> bool:
         await metering.seal(database)
-        return False
+        return await sweep(database)
 
     async def billing_runs() -> bool:
         return await runs.claim_and_execute(database, now=system_now, new_id=new_uuid)

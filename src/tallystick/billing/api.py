@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from tallystick.accounts import queries as accounts
 from tallystick.accounts.domain import Account
 from tallystick.billing import queries
+from tallystick.billing.corrections.sweep import arrive
 from tallystick.billing.schemas import (
     AdvanceIn,
     ClockOut,
@@ -36,7 +37,6 @@ from tallystick.kernel.errors import Invalid
 from tallystick.kernel.pagination import Page
 from tallystick.kernel.period import Alignment, Cycle, Schedule
 from tallystick.kernel.proration import Basis, schedule_preview
-from tallystick.metering import service as metering
 from tallystick.platform.db import ReadSession
 from tallystick.platform.edge import new_uuid, system_now
 from tallystick.platform.http.envelope import Envelope, Listing, created, expected_revisions, listing, ok
@@ -113,7 +113,7 @@ async def bill_range(
     request: Request, body: RangeIn, session: Writing, actor: Actor = allow("invoices:write")
 ) -> Response:
     """Closed periods are billed whole, the open one up to `period_end` or now; its close later bills the difference."""
-    await metering.seal(database(request), patience=PATIENCE)
+    await arrive(database(request), patience=PATIENCE)
     account, now = await _account(session, actor, body.account_id)
     refs = await ranges.bill_range(
         session, actor, account, Range(body.period_start, body.period_end), now=now, new_id=new_uuid

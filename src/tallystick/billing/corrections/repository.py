@@ -1,14 +1,17 @@
 """Write side of corrections: the sweep, its marks, corrections on credit notes."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from tallystick.invoicing.domain.draft import Line
-from tallystick.platform.db import Session
+from tallystick.platform.db import ReadSession, Session
 
 _LOCK = 728611003
+_BATCHES = 10_000
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def keep_sweep_away(session: Session) -> int:
@@ -25,20 +28,28 @@ async def keep_bills_away(session: Session, *, wait: bool) -> bool:
     return True
 
 
-async def swept_to(session: Session) -> int:
+async def swept_to(session: ReadSession) -> int:
     """All batches up to here were looked at (one row)."""
     value: int = await session.fetchval("SELECT swept_to FROM late_sweep WHERE id = 1")
     return value
 
 
-async def next_sweep(
-    session: Session, after: int, to_batch: int, events: int
-) -> tuple[int, list[int], datetime, datetime] | None:
-    """What to look at next: up to which batch, which of its batches may hold something late, and between which instants.
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What the sweep looks at next: up to which batch, which of these may hold something late, and between which instants."""
 
-    At most about `events` events at a time (primary key of ingest_batches). A batch whose first event lies behind all that was ever billed
-    is passed over; None where nothing is left.
+    upto: int
+    batches: list[int]
+    span: tuple[datetime, datetime]
+
+
+async def next_sweep(session: Session, after: int, to_batch: int, events: int) -> Following | None:
+    """About `events` events at most (primary key of ingest_batches); None where nothing is left.
+
+    A batch whose first event lies behind all that was ever billed is passed over.
     """
+    if to_batch <= after:
+        return None
     row = await session.fetchrow(
         """
         WITH billed AS (
@@ -46,19 +57,19 @@ async def next_sweep(
         ),
         near AS (
             SELECT id, received, first_at, sum(received) OVER (ORDER BY id) - received AS before
-            FROM (SELECT * FROM ingest_batches WHERE id > $1 AND id <= $2 ORDER BY id LIMIT 10000) b
+            FROM (SELECT * FROM ingest_batches WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $4) b
         )
-        SELECT CASE WHEN bool_and(before < $3) AND count(*) < 10000 THEN $2 ELSE max(id) FILTER (WHERE before < $3) END AS upto,
+        SELECT CASE WHEN count(*) < $4 AND coalesce(bool_and(before < $3), true) THEN $2
+                    ELSE max(id) FILTER (WHERE before < $3) END AS upto,
                array_agg(id) FILTER (WHERE before < $3 AND received > 0 AND coalesce(first_at < latest, true)) AS batches,
-               coalesce(min(first_at) FILTER (WHERE before < $3 AND received > 0), '-infinity') AS first_at, max(latest) AS latest
+               min(coalesce(first_at, '1970-01-01Z')) FILTER (WHERE before < $3 AND received > 0) AS first_at,
+               (SELECT latest FROM billed) AS latest
         FROM near, billed
         """,
-        after, to_batch, events,
+        after, to_batch, events, _BATCHES,
     )  # fmt: skip
     assert row is not None, "an aggregate is always one row"
-    if to_batch <= after:
-        return None
-    return row["upto"] or to_batch, row["batches"] or [], row["first_at"], row["latest"]
+    return Following(row["upto"], row["batches"] or [], (row["first_at"] or _EVER, row["latest"] or _EVER))
 
 
 async def mark_late(

@@ -68,9 +68,33 @@ def replay(line: Stored, currency: str) -> Replayed:
     if kind == "manual":
         amount = decimal(line.inputs["amount"])
         return Replayed(amount, amount, False, [], [f"entered by hand: {_plain(amount)} {currency}"])
+    if kind == "correction":
+        return _correction(line, currency)
+    return _usage(line, currency, kind)
+
+
+def made_as(line: Stored) -> str:
+    """The kind of the line; of a correction, the kind that it corrects."""
+    kind = str(line.kind)
+    return str(line.inputs["before"]["kind"]) if kind == "correction" else kind
+
+
+def _usage(line: Stored, currency: str, kind: str) -> Replayed:
     if line.rule.startswith("commitment/"):
         return _commitment(line.inputs, currency)
     return _priced(line, currency, top_up=kind == "minimum")
+
+
+def _correction(line: Stored, currency: str) -> Replayed:
+    """The price made again as if nothing had been billed of it, less what was."""
+    before = decimal(line.inputs["before"]["amount"])
+    if line.inputs.get("gone"):
+        whole = Replayed(ZERO, ZERO, False, [], ["none of its events counts any more"])
+    else:
+        whole = _usage(line, currency, made_as(line))
+    amount = whole.amount - before
+    told = f"{_plain(whole.amount)} less {_plain(before)} {currency} billed before = {_plain(amount)}"
+    return Replayed(amount, whole.exact - before, whole.exact_cut, whole.steps, [*whole.text, told])
 
 
 def _fee(inputs: Mapping[str, Any], currency: str) -> Replayed:
@@ -133,7 +157,8 @@ def _priced(line: Stored, currency: str, *, top_up: bool) -> Replayed:
     exact = Exact(rated.exact - Fraction(billed), rated.minimum_top_up)
     amount, missing = round_lines(exact, currency, mode)
     if top_up:
-        assert missing is not None, "a top-up line without anything missing"
+        if missing is None:
+            missing = LineAmount(ZERO, ZERO, cut=False)
         steps = [rated.minimum] if rated.minimum is not None else []
         told = describe_top_up(exact.amount + exact.minimum_top_up, amount, missing, currency)
         return _done(

@@ -40,6 +40,20 @@ def how_counted(inputs: Mapping[str, Any], events: int, meter: str, unit: str) -
     return told
 
 
+def how_changed(inputs: Mapping[str, Any], events: int, unit: str) -> list[str]:
+    """Of a correction, what it counts instead of what was counted when the lines before it were made."""
+    before = inputs.get("before")
+    if before is None or before["events"] is None:
+        return []
+    told, were = Decimal(inputs["total_quantity"]), Decimal(before["quantity"])
+    more = events - before["events"]
+    noun = "event" if abs(more) == 1 else "events"
+    how = f"{abs(more):,} {noun} {'more' if more > 0 else 'fewer'}" if more else "other events"
+    return [
+        f"{how} than batch {before['to_batch']} had: {told:,f} instead of {were:,f}{f' {unit}' if unit else ''}"
+    ]
+
+
 def _cut(inputs: Mapping[str, Any]) -> bool:
     metered = inputs.get("metered")
     return metered is not None and Fraction(metered["units"]) != Fraction(Decimal(inputs["total_quantity"]))

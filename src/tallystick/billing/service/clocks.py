@@ -16,13 +16,13 @@ from tallystick.accounts import repository as account_rows
 from tallystick.accounts.domain import Clock, ClockBusy
 from tallystick.audit import service as audit
 from tallystick.billing import queries, repository
+from tallystick.billing.corrections.sweep import arrive, hold
 from tallystick.billing.domain.runs import ClockProgress
 from tallystick.billing.service.book import Shelf
 from tallystick.billing.service.renewal import Order, bill_page
 from tallystick.billing.service.runs import PAGE, patient_collector
 from tallystick.kernel.actor import Actor, system_actor
 from tallystick.kernel.errors import Invalid, NotFound
-from tallystick.metering import service as metering
 from tallystick.platform.db import Database, ReadSession, Session
 from tallystick.wallets import queries as wallets
 from tallystick.wallets import service as wallet_ends
@@ -78,7 +78,7 @@ async def step(
 
     A page that fails leaves the clock `failed` with the reason, where the page before brought it.
     """
-    to_batch = await metering.seal(database, patience=patience)
+    await arrive(database, patience=patience)
 
     async def work(session: Session) -> Clock:
         clock = await account_rows.lock_clock(session, clock_id)
@@ -98,7 +98,7 @@ async def step(
             return await account_rows.set_clock(session, clock_id, frozen_time=clock.target)
         until = max(clock.frozen_time, *(at for _, at in due))
         actor = system_actor("test-clock")
-        order = Order(until, clock.frozen_time, to_batch, actor, new_id, at_due=True)
+        order = Order(until, clock.frozen_time, await hold(session), actor, new_id, at_due=True)
         outcome = await bill_page(session, [no for no, _ in due], order, shelf or Shelf())
         rows = [(each.account_no, None, each.code, each.reason) for each in outcome.failures]
         await repository.park(session, rows)

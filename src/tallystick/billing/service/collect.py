@@ -1,7 +1,8 @@
 """What is due, counted: bills → the `Inputs` of invoices. Reads only, so a preview may call it too."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
@@ -32,12 +33,22 @@ from tallystick.rating.domain import Share
 from tallystick.taxes.domain import NO_TAXES
 
 ZERO = Decimal(0)
+
+
 async def fill(
-    session: ReadSession, book: Book, bills: Sequence[Bill], to_batch: int, now: datetime | None = None
+    session: ReadSession,
+    book: Book,
+    bills: Sequence[Bill],
+    to_batch: int,
+    now: datetime | None = None,
+    *,
+    afresh: Collection[int] = (),
+    anew: bool = False,
 ) -> None:
     """Counts the usage of all bills and gives each its `inputs`, in a constant number of statements whatever their number.
 
-    `now` is when they are issued: when due, unless said. What recurring meters of closed periods end with is in `closing`.
+    `now` is when they are issued: when due, unless said. What recurring meters of closed periods end with is in `closing`; those of the
+    accounts `afresh` are counted from their first event. `anew` takes off nothing that was billed of a period before.
     """
     slices: list[UsageSlice] = []
     for bill in bills:
@@ -45,12 +56,14 @@ async def fill(
             if renewal.usage is not None:
                 served = _served(renewal, renewal.usage)
                 slices.extend(usage_slices(book, bill, renewal, renewal.usage, served, to_batch))
-    slices = await metering.with_states(session, slices)
+    slices = [
+        replace(each, base=None) if each.recurring and each.account_no in afresh else each
+        for each in await metering.with_states(session, slices)
+    ]
     totals = iter(zip(slices, await metering.aggregate(session, slices), strict=True))
     recorded = iter(await recorded_groups(session, book, bills, to_batch))
-    partials = _by_owner(
-        await invoices.partial_billed(session, [(bill.account.no, _open_since(bill)) for bill in bills])
-    )
+    open_since = [] if anew else [(bill.account.no, _open_since(bill)) for bill in bills]
+    partials = _by_owner(await invoices.partial_billed(session, open_since) if open_since else ())
     for bill in bills:
         items: dict[str, list[Item]] = defaultdict(list)
         bill.closing = []
@@ -69,7 +82,7 @@ async def fill(
         bill.inputs = [
             _inputs(book, bill, currency, own, now or bill.instant)
             for currency, own in items.items()
-            if own
+            if own or anew
         ]
 
 

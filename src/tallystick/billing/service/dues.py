@@ -50,6 +50,7 @@ class Bill:
     usage_to: datetime | None = None
     inputs: list[Inputs] = field(default_factory=list)
     closing: list[tuple[UsageSlice, UsageTotal]] = field(default_factory=list)
+    marked: bool = False  # something of closed periods came too late, and this bill corrects it
 
 
 def after(covered: Coverage, fee: Part | None, usage: Part | None) -> Coverage:

@@ -7,6 +7,9 @@ from uuid import UUID
 
 from tallystick.accounts.domain import Account
 from tallystick.billing import repository
+from tallystick.billing.corrections.recount import fill_and_correct
+from tallystick.billing.corrections.repository import unmark
+from tallystick.billing.corrections.sweep import hold
 from tallystick.billing.service.book import Book, Shelf, read_book
 from tallystick.billing.service.collect import fill
 from tallystick.billing.service.dues import range_bill
@@ -56,15 +59,17 @@ async def bill_range(
     await repository.lock_account(session, account.no)
     shelf = Shelf()
     book = await read_book(session, [account.no], shelf)
-    to_batch = await metering.sealed_to(session)
+    to_batch = await hold(session)
     await _refuse_gap(session, book, account, wanted.start, to_batch)
     bill = range_bill(book, book.accounts[account.no], end)
-    await fill(session, book, [bill], to_batch)
+    await fill_and_correct(session, book, [bill], to_batch)
     drafts = [each for own in bill.inputs if (each := assemble(own)) is not None]
-    if not drafts:
+    if not any(each.lines for each in drafts):
         raise NothingToBill
     order = Order(end, now, to_batch, actor, new_id)
     refs = await store(session, drafts, order)
+    if bill.marked:
+        await unmark(session, [account.no])
     await advance(session, book, [bill])
     return refs
 
@@ -116,5 +121,5 @@ async def preview_range(session: ReadSession, account: Account, wanted: Range, *
     book = await read_book(session, [account.no], Shelf())
     await _refuse_gap(session, book, account, wanted.start, metering.ALL_BATCHES)
     bill = range_bill(book, book.accounts[account.no], end)
-    await fill(session, book, [bill], metering.ALL_BATCHES)
+    await fill_and_correct(session, book, [bill], metering.ALL_BATCHES)
     return Preview(end, [each for own in bill.inputs if (each := assemble(own)) is not None])

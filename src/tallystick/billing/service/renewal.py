@@ -14,8 +14,11 @@ from uuid import UUID
 import asyncpg
 
 from tallystick.accounts import repository as accounts
+from tallystick.billing.corrections.noting import issue as issue_notes
+from tallystick.billing.corrections.noting import noted_of
+from tallystick.billing.corrections.recount import fill_and_correct
+from tallystick.billing.corrections.repository import unmark
 from tallystick.billing.service.book import Book, Shelf, read_book
-from tallystick.billing.service.collect import fill
 from tallystick.billing.service.dues import Bill, due_bill, usage_month
 from tallystick.invoicing import service as invoicing
 from tallystick.invoicing.domain.assemble import assemble
@@ -93,13 +96,14 @@ async def bill_accounts(session: Session, account_nos: Sequence[int], order: Ord
         ]
         await settle(session, book, set(remaining) - {bill.account.no for bill in bills})
         bills, later = in_order(book, bills) if order.at_due else (bills, [])
-        await fill(session, book, bills, order.to_batch, None if order.at_due else order.now)
+        await fill_and_correct(session, book, bills, order.to_batch, None if order.at_due else order.now)
         done, failures = draft(bills)
         outcome.failures.extend(failures)
         drafts = [each for _, own in done for each in own]
         if drafts:
             moments = [order.moment(bill) for bill, own in done for _ in own]
             outcome.invoices.extend(await store(session, drafts, order, moments))
+        await unmark(session, [bill.account.no for bill, _ in done if bill.marked])
         following = await advance(session, book, [bill for bill, _ in done])
         remaining = later + [no for no, due in following if due is not None and due <= order.as_of]
     return outcome
@@ -171,7 +175,7 @@ async def next_drafts(
         bill = due_bill(book, book.accounts[account_no], None)
         if bill is None:
             break
-        await fill(session, book, [bill], to_batch)
+        await fill_and_correct(session, book, [bill], to_batch)
         drafts = [each for own in bill.inputs if (each := assemble(own)) is not None]
         if drafts:
             return bill, drafts
@@ -197,7 +201,12 @@ def moved_on(book: Book, bill: Bill) -> Book:
 async def store(
     session: Session, drafts: list[InvoiceDraft], order: Order, moments: Sequence[datetime] | None = None
 ) -> list[InvoiceRef]:
-    """Finalizes the invoices: numbered, posted, announced; each at its moment, all at the order's `now` where none are given."""
+    """Finalizes the invoices: numbered, posted, announced; each at its moment, all at the order's `now` where none are given.
+
+    Corrections that they could not take are issued as credit notes before, because invoice numbers are the last lock.
+    """
+    corrections = noted_of(drafts, moments or [order.now] * len(drafts))
+    await issue_notes(session, order.actor, corrections, order.new_id)
     return await invoicing.store(
         session,
         drafts,

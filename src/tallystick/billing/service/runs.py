@@ -20,12 +20,12 @@ from tallystick.accounts import queries as accounts
 from tallystick.accounts.domain import Account
 from tallystick.audit import service as audit
 from tallystick.billing import queries, repository
+from tallystick.billing.corrections.sweep import arrive, hold
 from tallystick.billing.domain.runs import Run, RunNotFound
 from tallystick.billing.service.book import Shelf
 from tallystick.billing.service.renewal import Order, bill_page
 from tallystick.kernel.actor import Actor, system_actor
 from tallystick.kernel.errors import Invalid
-from tallystick.metering import service as metering
 from tallystick.platform.db import Database, ReadSession, Session
 
 log = structlog.get_logger("billing")
@@ -117,12 +117,12 @@ async def execute(
 ) -> Run:
     """Carries a run out, page after page, to its end. Safe to repeat at any point."""
     try:
-        to_batch = await metering.seal(database, patience=PATIENCE)
+        await arrive(database, patience=PATIENCE)
         async with database.write() as session:
             await repository.begin_run(
                 session, run.id, await queries.due_count(session, run.as_of, run.account_no)
             )
-        work = _Work(database, run, Shelf(), to_batch, now, new_id, progress or _silent, page)
+        work = _Work(database, run, Shelf(), now, new_id, progress or _silent, page)
         with patient_collector():
             await asyncio.gather(*(_pages(work) for _ in range(1 if run.account_no else LANES)))
         async with database.write() as session:
@@ -142,7 +142,6 @@ class _Work:
     database: Database
     run: Run
     shelf: Shelf
-    to_batch: int
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]
     progress: Progress
@@ -183,7 +182,7 @@ async def _page(work: _Work, session: Session) -> tuple[Run, bool]:
         account = (await accounts.by_nos(session, [run.account_no]))[run.account_no]
         now = await accounts.business_now(session, account, now)
     actor = system_actor("billing-run", request_id=run.request_id)
-    order = Order(run.as_of, now, work.to_batch, actor, work.new_id, run.id)
+    order = Order(run.as_of, now, await hold(session), actor, work.new_id, run.id)
     outcome = await bill_page(session, nos, order, work.shelf)
     if outcome.failures:
         await repository.park(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -187,8 +188,15 @@ def assemble(inputs: Inputs) -> InvoiceDraft | None:
 
 def _corrections(inputs: Inputs, recount: Recount) -> list[Line]:
     """What closed periods should have been, less what stands of them: the very lines that closed them, made again."""
-    anew = _lines(replace(inputs, items=recount.items), anew=True)
+    anew: list[Line] = []
+    for key, group in groupby(recount.items, key=_period_of):
+        mode = recount.stood.rounding.get(key, inputs.rounding)
+        anew += _lines(replace(inputs, items=list(group), rounding=mode), anew=True)
     return corrections(anew, recount.stood, inputs.currency)
+
+
+def _period_of(item: Item) -> tuple[UUID | None, datetime]:
+    return None if isinstance(item, Recorded) else item.subscription_id, item.aligned[0]
 
 
 def _lines(inputs: Inputs, *, anew: bool = False) -> list[Line]:
@@ -329,9 +337,7 @@ def commitment_exact(minimum: Decimal, share: Fraction, reached: Decimal) -> Fra
     return max(Fraction(minimum) * share - Fraction(reached), Fraction(0))
 
 
-def _commitment(
-    item: Commitment, lines: Sequence[Line], inputs: Inputs, *, anew: bool = False
-) -> list[Line]:
+def _commitment(item: Commitment, lines: Sequence[Line], inputs: Inputs, *, anew: bool = False) -> list[Line]:
     """The plan's top-up line. Its items come after the subscription's own, whose lines it counts."""
     used = sum(
         (

@@ -18,6 +18,9 @@ from uuid import UUID
 from tallystick.invoicing.domain.draft import Line, LineKind, Reduction, TaxShare, UsageEvidence
 from tallystick.kernel.clock import parse_instant
 from tallystick.kernel.money import Rounding, exponent, round_fraction
+from tallystick.rating.domain.freezing import freeze
+from tallystick.rating.domain.metered import Metered
+from tallystick.rating.domain.pricing import compile_price
 from tallystick.taxes.domain import TaxRate
 
 ZERO = Decimal(0)
@@ -91,6 +94,15 @@ class Stood:
     lines: Sequence[Standing]
     to_batch: int
     given: Mapping[tuple[UUID, int], Decimal] = field(default_factory=dict)
+
+    @property
+    def rounding(self) -> dict[tuple[UUID | None, datetime], Rounding]:
+        """The selling company's mode of rounding when each period was closed."""
+        return {
+            _key(each)[:2]: Rounding(each.inputs["rounding"])
+            for each in self.lines
+            if not (each.inputs.get("adjustments") or {}).get("rounding")
+        }
 
     def by_hand(self, own: Sequence[Standing]) -> Decimal:
         """What of these lines was given back by hand."""
@@ -173,7 +185,13 @@ def _vanished(anew: Sequence[Line], before: Mapping[_Key, list[Standing]], to_ba
 
 def _emptied(last: Standing, meter_id: int, to_batch: int) -> Line:
     inputs = {name: value for name, value in last.inputs.items() if name not in ("before", "late")}
-    inputs |= {"total_quantity": ZERO, "billed": ZERO, "billed_quantity": ZERO}
+    inputs |= {"total_quantity": ZERO, "billed": ZERO, "billed_quantity": ZERO, "gone": True}
+    if "metered" in inputs:
+        model, version = last.rule.rsplit("/", 1)
+        price = compile_price(model, inputs["properties"], inputs.get("adjustments"), version=int(version))
+        inputs["metered"] = freeze(price, Metered(Fraction(0)))
+    if "carried" in inputs:
+        inputs["carried"] = {"at": None, "to_batch": None, "level": "0"}
     return Line(
         kind=LineKind.RECORDED if "unit_price" in inputs else LineKind.USAGE,
         description=last.description,
@@ -216,7 +234,8 @@ def _against(line: Line, own: Sequence[Standing], given: Decimal, currency: str)
     first, seen = original(own), _latest(own)
     amount, quantity = _sum(own), sum((each.quantity for each in own), ZERO)
     before = {
-        "kind": line.kind.value, "amount": amount, "quantity": quantity, "events": seen.count if seen else None,
+        "kind": line.kind.value, "lines": [[each.invoice_id, each.position] for each in own], "amount": amount,
+        "quantity": quantity, "events": seen.count if seen else None,
         "to_batch": seen.to_batch if seen else None, "checksum": f"{seen.checksum:032x}" if seen else None,
     }  # fmt: skip
     reductions = reductions_of(line.amount, own, given, currency)
@@ -264,7 +283,9 @@ def reductions_of(
         if each.source == NOTE:
             continue
         due = min(whole[key], max(rest, ZERO))
-        if key[0] == GRANT:  # what was given back may be spent by now: the invoice's own draws see what is there
+        if (
+            key[0] == GRANT
+        ):  # what was given back may be spent by now: the invoice's own draws see what is there
             due = min(due, max(each.amount, ZERO))
         if each.percent is not None:
             due = round_fraction(Fraction(rest) * Fraction(each.percent) / 100, scale, mode)
