@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick.rating.domain import Aggregation, Event, aggregate, amount_of, compile_price
+from tallystick.rating.domain.aggregation import weighted_sum
 
 START, END = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 4, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -31,7 +32,15 @@ MARCH = [
 
 @pytest.mark.parametrize(
     ("kind", "quantity"),
-    [("count", "5"), ("sum", "8.3"), ("max", "7"), ("unique", "5"), ("latest", "7")],
+    [
+        ("count", "5"),
+        ("sum", "8.3"),
+        ("max", "7"),
+        ("min", "-5"),
+        ("average", "1.66"),
+        ("unique", "5"),
+        ("latest", "7"),
+    ],
 )
 def test_a_period_holds_its_start_and_not_its_end(kind: str, quantity: str) -> None:
     assert aggregate(Aggregation(kind), MARCH, START, END) == Fraction(quantity)
@@ -94,3 +103,42 @@ def test_a_period_cut_in_two_loses_nothing(rows: list[tuple[int, int]], cut: int
     for kind in (Aggregation.COUNT, Aggregation.SUM):
         parts = aggregate(kind, events, None, at) + aggregate(kind, events, at, None)
         assert parts == aggregate(kind, events)
+
+
+@pytest.mark.parametrize(
+    ("p", "place"), [(1, 1), (10, 1), (11, 2), (50, 5), (51, 6), (90, 9), (91, 10), (99, 10), (100, 10)]
+)
+def test_a_percentile_is_the_nearest_rank(p: int, place: int) -> None:
+    values = [event(START, value) for value in (70, 10, 100, 40, 20, 90, 30, 60, 80, 50)]
+    assert aggregate(Aggregation.PERCENTILE, values, percentile=p) == 10 * place
+
+
+def test_an_average_that_does_not_end_is_one_fraction() -> None:
+    assert aggregate(Aggregation.AVERAGE, [event(START, 1), event(START, 1), event(START, 0)]) == Fraction(
+        2, 3
+    )
+
+
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=30), st.integers(1, 100))
+def test_percentiles_lie_between_least_and_greatest(values: list[int], p: int) -> None:
+    events = [event(START, value) for value in values]
+    found = aggregate(Aggregation.PERCENTILE, events, percentile=p)
+    assert found in values
+    assert sum(value <= found for value in values) * 100 >= p * len(values)
+    assert sum(value < found for value in values) * 100 < p * len(values)
+
+
+def test_a_weighted_sum_is_the_level_over_time() -> None:
+    """10 from the middle of a day of a two-day period, 4 less for the last quarter of a day, on top of 2 that were there."""
+    day, start = timedelta(days=1), datetime(2024, 1, 1, tzinfo=UTC)
+    changes = [event(start + day / 2, 10), event(start + day * 3 / 4, -4)]
+    assert weighted_sum(changes, start + day, 2 * day) == Fraction(4, 2)
+    assert weighted_sum(changes, start + day, 2 * day, start=start, level=Fraction(2)) == Fraction(6, 2)
+    assert weighted_sum([], start + day, day) == 0
+
+
+def test_what_an_aggregation_lacks_is_told() -> None:
+    with pytest.raises(ValueError, match="needs its p"):
+        aggregate(Aggregation.PERCENTILE, MARCH)
+    with pytest.raises(ValueError, match="length of its period"):
+        aggregate(Aggregation.WEIGHTED_SUM, MARCH)
