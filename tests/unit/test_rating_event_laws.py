@@ -298,14 +298,3 @@ def test_values_that_do_not_match_their_count_are_refused() -> None:
     price = compile_price("percentage", {"rate": 1, "free_events": 1})
     with pytest.raises(NotMetered):
         amount_of(price, Metered(Fraction(3), 2, values=(Fraction(3),)))
-
-
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=5), st.integers(0, 60), st.integers(0, 60))
-def test_a_price_that_does_not_fall_never_does(flats: list[int], one: int, other: int) -> None:
-    bounds = [*range(10, 10 * len(flats), 10), None]
-    steps = [{"up_to": up_to, "flat_amount": flat} for up_to, flat in zip(bounds, flats, strict=True)]
-    price, (low, high) = compile_price("stairstep", {"tiers": steps}), sorted([one, other])
-    assert price.falls == (flats != sorted(flats))
-    assert price.falls or amount_of(price, low).amount <= amount_of(price, high).amount
-    assert compile_price("volume", {"tiers": steps}).falls == (len(flats) > 1)
-    assert not compile_price("graduated", {"tiers": steps}).falls

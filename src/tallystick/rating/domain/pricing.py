@@ -24,9 +24,7 @@ from tallystick.rating.domain.metered import Metered, Need, NotMetered, require
 from tallystick.rating.domain.models import FULL, ChargeModel, EventModel, Share
 from tallystick.rating.domain.reading import ONE, ZERO, Fields
 from tallystick.rating.domain.registry import MODELS, Model, Rule
-from tallystick.rating.domain.stairstep import Stairstep
 from tallystick.rating.domain.steps import NegativeUsage, Step, ToppedUp
-from tallystick.rating.domain.volume import Volume
 
 Quantity = Fraction | Decimal | int
 
@@ -52,11 +50,6 @@ class Price:
     def dimensions(self) -> tuple[str, ...]:
         """The properties whose combinations `Metered.groups` must tell apart; empty unless the price needs `GROUPS`."""
         return self.charge.dimensions if isinstance(self.charge, EventModel) else ()
-
-    @property
-    def falls(self) -> bool:
-        """Whether more usage may cost less, so that a part of a period could cost more than the whole of it."""
-        return isinstance(self.charge, Volume | Stairstep) and self.charge.falls
 
 
 class Exact(NamedTuple):

@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 
 from tallystick.rating.domain.models import Share
 from tallystick.rating.domain.reading import ZERO, Fields
@@ -18,11 +17,6 @@ class Stairstep:
     tiers: tuple[Tier, ...]
     uppers: tuple[Fraction, ...]
     flat_at_zero: bool
-
-    @property
-    def falls(self) -> bool:
-        """Whether a step is lower than the one before it."""
-        return any(upper.flat_amount < lower.flat_amount for lower, upper in pairwise(self.tiers))
 
     def amount(self, units: Fraction, share: Share) -> Fraction:
         if units == 0 and not self.flat_at_zero:

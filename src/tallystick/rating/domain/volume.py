@@ -18,11 +18,6 @@ class Volume:
     uppers: tuple[Fraction, ...]
     flat_at_zero: bool
 
-    @property
-    def falls(self) -> bool:
-        """Whether a tier may begin below what the one before it ended at; one tier cannot."""
-        return len(self.tiers) > 1
-
     def amount(self, units: Fraction, share: Share) -> Fraction:
         tier = self.tiers[bisect_left(self.uppers, units)]
         return units * tier.unit_amount + self._flat(tier, units)
