@@ -213,6 +213,9 @@ async def test_a_clock_never_goes_back(life: Life) -> None:
         "POST", f"/v1/test-clocks/{life.clock}/advance", {"to": "2025-12-31T00:00:00Z"}, 422
     )
     assert "to" in refused["details"]
+    for far in ("2031-02-01T00:00:00Z", "8000-01-01T00:00:00Z"):
+        refused = await life.call("POST", f"/v1/test-clocks/{life.clock}/advance", {"to": far}, 422)
+        assert "five years" in refused["details"]["to"]
     assert (
         await life.call("POST", f"/v1/test-clocks/{new_uuid()}/advance", {"to": "2027-01-01T00:00:00Z"}, 404)
     )["code"]

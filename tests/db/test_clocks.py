@@ -1,5 +1,7 @@
 """Test clocks: pages in order of due instants, each bill at its own time, taken up again after any page, parked accounts named."""
 
+import asyncio
+import sys
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from tallystick.accounts import repository as account_rows
 from tallystick.accounts.domain import Account, Clock, NewAccount
 from tallystick.accounts.service import open_account
+from tallystick.billing import queries
 from tallystick.billing.service import clocks
 from tallystick.catalog.domain import PlanView, Terms
 from tallystick.catalog.service import make_plan
@@ -52,12 +55,14 @@ async def send(database: Database, clock: Clock, to: str) -> None:
         await clocks.request_advance(session, ACTOR, clock.id, at(to))
 
 
-async def documents(database: Database) -> list[tuple[int, datetime | None, datetime, str]]:
+async def documents(database: Database) -> list[tuple[int, datetime, datetime, str]]:
     """(account, finalized, due period's start, number) of all invoices, oldest first."""
     async with database.snapshot() as session:
         found = (await invoices.invoices(session, limit=200)).rows
     return [
-        (each.account_no, each.finalized_at, each.period_start, each.number or "") for each in reversed(found)
+        (each.account_no, each.finalized_at, each.period_start, each.number or "")
+        for each in reversed(found)
+        if each.finalized_at is not None
     ]
 
 
@@ -147,6 +152,53 @@ async def test_an_account_that_cannot_be_billed_is_named_and_stops_nobody(databa
     assert (account_id, code) == (bad.id, "amount_too_large")
     assert reason
     assert [no for no, *_ in await documents(database)] == [good.no] * 3
+
+
+WALKER = """
+import asyncio, sys
+from uuid import UUID
+from tallystick.billing.service import clocks
+from tallystick.platform.db import Database
+from tallystick.platform.edge import new_uuid
+
+async def main():
+    database = await Database.connect(sys.argv[1], size=2)
+    while (await clocks.step(database, UUID(sys.argv[2]), new_uuid, page=2)).status == "advancing":
+        pass
+
+asyncio.run(main())
+"""
+
+
+async def test_a_walker_killed_with_9_leaves_whole_pages_and_another_goes_on(
+    database: Database, database_url: str
+) -> None:
+    clock, plan = await make_clock(database), await offer(database, "weekly", "7.00", billing_cycle="weekly")
+    for n in range(12):
+        await join(database, clock, plan, START + timedelta(hours=7 * n))
+    await send(database, clock, "2026-12-31")
+    walker = await asyncio.create_subprocess_exec(sys.executable, "-c", WALKER, database_url, str(clock.id))
+    try:
+        for _ in range(600):
+            await asyncio.sleep(0.05)
+            async with database.read() as session:
+                shown, _ = await clocks.show(session, clock.id)
+            if shown.frozen_time > START + timedelta(days=30):
+                break
+    finally:
+        walker.kill()
+        await walker.wait()
+    assert shown.status == "advancing"
+    while await clocks.walk_one(database, new_uuid):
+        pass
+    async with database.read() as session:
+        shown, progress = await clocks.show(session, clock.id)
+        counted = await queries.clock_months(session, clock.id)
+    assert (shown.status, shown.frozen_time, progress.accounts_due) == ("ready", at("2026-12-31"), 0)
+    weeks = [1 + (364 - 7 * n // 24) // 7 for n in range(12)]  # the first when he begins, then at midnights
+    assert sum(each.invoices for each in counted) == sum(weeks)
+    assert sum(each.total for each in counted) == 7 * sum(weeks)
+    await healthy(database)
 
 
 @pytest.mark.parametrize("to", ["2026-01-01", "2031-02-01", "9000-01-01"])
