@@ -161,7 +161,9 @@ def amount_of(price: Price, usage: Metered | Quantity, share: Share = FULL) -> E
     if isinstance(charge, EventModel):
         amount = charge.amount(_metered(charge, usage), share, _scale(price))
     else:
-        units = usage if isinstance(usage, Fraction) else _quantity(usage)
+        if isinstance(usage, Metered):
+            usage = usage.units
+        units = usage if isinstance(usage, Fraction) else Fraction(usage)
         if units.numerator < 0:
             units = ZERO
         for each in price.on_units:
