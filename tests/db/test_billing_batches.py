@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 
 from tallystick.billing import repository
+from tallystick.billing.corrections.sweep import arrive
 from tallystick.billing.service import runs
 from tallystick.billing.service.book import Shelf
 from tallystick.billing.service.renewal import Order, bill_accounts
-from tallystick.metering.service import seal
 from tallystick.platform.db import Database
 from tallystick.platform.edge import new_uuid
 from tests.db.test_billing_recorded import ACTOR, account, at, bill, healthy, use
@@ -31,7 +31,7 @@ async def some(database: Database, count: int) -> list[int]:
 
 async def test_a_batch_takes_as_many_statements_as_one_account(database: Database) -> None:
     nos = await some(database, 12)
-    to_batch = await seal(database, patience=5)
+    to_batch = await arrive(database, patience=5)
     counts = []
     for group in (nos[:1], nos[1:]):
         seen: list[str] = []

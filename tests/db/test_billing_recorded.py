@@ -5,13 +5,14 @@ from decimal import Decimal
 
 from tallystick.accounts.domain import Account, NewAccount
 from tallystick.accounts.service import open_account
+from tallystick.billing.corrections.sweep import arrive
 from tallystick.billing.domain.runs import Run
 from tallystick.billing.service import current, explaining, ranges, runs
 from tallystick.cli.doctor import examine
 from tallystick.invoicing import queries as invoices
 from tallystick.kernel.actor import system_actor
 from tallystick.metering.domain.events import IncomingEvent
-from tallystick.metering.service import ingest, seal
+from tallystick.metering.service import ingest
 from tallystick.platform.db import Database
 from tallystick.platform.edge import new_id, new_uuid
 
@@ -112,7 +113,7 @@ async def test_a_range_bills_what_is_new_and_the_close_bills_the_rest(database: 
     who = await account(database)
     await use(database, who, "1", "2026-01-11T10:00", "1", "0.333")
     now = at("2026-01-20T12:00")
-    await seal(database, patience=5)
+    await arrive(database, patience=5)
     async with database.write() as session:
         (first,) = await ranges.bill_range(
             session, ACTOR, who, ranges.Range(at("2026-01-01"), at("2026-02-01")), now=now, new_id=new_uuid

@@ -9,6 +9,7 @@ import pytest
 
 from tallystick.accounts import repository as account_rows
 from tallystick.accounts.domain import Account
+from tallystick.billing.corrections.sweep import arrive
 from tallystick.billing.service import clocks, explaining, ranges, voiding
 from tallystick.billing.service.usage import NotDivisible
 from tallystick.catalog.domain import ChargeTerms, PlanView, Settings, Terms
@@ -16,7 +17,7 @@ from tallystick.catalog.service import make_meter, make_plan
 from tallystick.invoicing import queries as invoices
 from tallystick.invoicing.queries import InvoiceView, LineView
 from tallystick.metering.domain.events import IncomingEvent
-from tallystick.metering.service import ingest, seal
+from tallystick.metering.service import ingest
 from tallystick.platform.db import Database
 from tallystick.platform.edge import new_uuid
 from tallystick.subscriptions import service as subscriptions
@@ -163,7 +164,7 @@ async def test_a_range_in_the_open_period_and_its_close_charge_the_tiers_once(da
     who = await account(database)
     await subscribe(database, who, await plan(database, price=Decimal(0)), "2026-01-01")
     await calls(database, who, "1", "2026-01-05T00:00", "80")
-    await seal(database, patience=5)
+    await arrive(database, patience=5)
     wanted = ranges.Range(at("2026-01-01"), at("2026-01-15"))
     async with database.write() as session:
         await ranges.bill_range(session, ACTOR, who, wanted, now=at("2026-01-16"), new_id=new_uuid)
