@@ -180,10 +180,10 @@ def _again(draws: Sequence[Drawn], opens: Sequence[Decimal], currency: str) -> b
     grants: dict[UUID, tuple[Grant, tuple[int, ...] | None]] = {}
     for each in draws:
         try:
-            grants[each.grant_id] = frozen(
-                each.grant_id, each.wallet_id, each.wallet, Kind(each.kind), currency, each.facts
-            )
+            grant = frozen(each.grant_id, each.wallet_id, each.wallet, Kind(each.kind), currency, each.facts)
         except (KeyError, ValueError, TypeError):
+            return False
+        if grants.setdefault(each.grant_id, grant) != grant:
             return False
     again = {
         (drawn.grant.id, index + 1): amount
