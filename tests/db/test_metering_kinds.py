@@ -464,6 +464,13 @@ async def test_a_late_event_waits_for_the_period_to_be_rederived(database: Datab
     assert await closed(1, gone) == [1 + march] * 2
     assert await closed(2, gone) == [1, 1]
     assert await closed(3, gone) == [1, 1]
+    later = await send("4", BOUNDS[0] + timedelta(days=20), "cid")
+    async with database.write() as session:
+        wanted = [slice_ for period in range(3) for slice_ in slices(period, later)]
+        together = [total.units for total in await service.rederive(session, wanted)]
+    february = 1 + Fraction(days - 10, days) + Fraction(days - 20, days)
+    assert together == [february] * 2 + [2 + march] * 2 + [2] * 2
+    assert await closed(3, later) == [2, 2]
 
 
 async def test_events_of_a_group_come_by_themselves(database: Database) -> None:

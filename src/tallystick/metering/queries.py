@@ -7,6 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from tallystick.metering.counting.queries import by_day_and_part as by_day_and_part
 from tallystick.metering.counting.queries import states_named as states_named
 from tallystick.metering.counting.totals import aggregate as aggregate
 from tallystick.metering.counting.totals import with_states as with_states

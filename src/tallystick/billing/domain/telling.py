@@ -78,9 +78,11 @@ def _chosen(inputs: Mapping[str, Any]) -> str:
         for filters in (inputs.get("filters") or {}, inputs.get("charge_filters") or {})
         for name, values in sorted(filters.items())
     ]
+    group = inputs.get("group") or {}
     words += [
-        f"without {name}" if value is None else f"{name} {_short(value)}"
-        for name, value in (inputs.get("group") or {}).items()
+        f"without {name}" if group[name] is None else f"{name} {_short(group[name])}"
+        for name in inputs.get("group_by", ())
+        if name in group
     ]
     return f" with {', '.join(words)}" if words else ""
 

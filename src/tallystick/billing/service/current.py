@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from tallystick.accounts.domain import Account
+from tallystick.billing.domain.selection import select
 from tallystick.billing.service.book import Book, Shelf, read_book
 from tallystick.billing.service.collect import fill
 from tallystick.billing.service.dues import Bill, Renewal, usage_month
@@ -15,6 +16,7 @@ from tallystick.invoicing.domain.assemble import assemble
 from tallystick.invoicing.domain.draft import Line
 from tallystick.kernel.period import Part, Period, period_at
 from tallystick.metering import queries as metering
+from tallystick.metering.domain.slices import UsageSlice
 from tallystick.platform.db import ReadSession
 from tallystick.subscriptions.domain import Subscription, coverage_of
 
@@ -107,6 +109,7 @@ async def _period(
             session, bill.account.no, period.start, period.end, timezone
         ):
             days[meter, price].append(DayUsage(day, quantity, events))
+    own = await _own_days(session, bill.account, lines)
     version = book.shelf.versions[subscription.plan_version_id] if subscription else None
     return UsagePeriod(
         subscription_id=str(subscription.id) if subscription else None,
@@ -115,22 +118,63 @@ async def _period(
         period_end=period.end,
         currency=version.currency if version else bill.account.currency,
         subtotal=sum((line.amount for line in lines), ZERO),
-        lines=[_line(book, line, days) for line in lines],
+        lines=[
+            _line(book, line, own[n] if n in own else _meter_days(line, days)) for n, line in enumerate(lines)
+        ],
     )
 
 
-def _line(book: Book, line: Line, days: dict[tuple[int, Any], list[DayUsage]]) -> UsageLine:
-    meter = book.shelf.meters[line.evidence.meter_id] if line.evidence else None
+async def _own_days(
+    session: ReadSession, account: Account, lines: Sequence[Line]
+) -> dict[int, list[DayUsage]]:
+    """The days of lines that count some of their meter's events only, or a property of them, by the line's place. One statement."""
+    chosen = {
+        place: select(account.no, line.rule, line.inputs, line.evidence, line.period_end)
+        for place, line in enumerate(lines)
+        if line.evidence is not None and any(line.inputs.get(name) for name in _CHOOSING)
+    }
+    slices = [_added_up(each.slice_) for each in chosen.values()]
+    rows = await metering.by_day_and_part(session, slices, account.timezone)
+    found: dict[int, list[DayUsage]] = {place: [] for place in chosen}
+    places = list(chosen)
+    for index, part, day, quantity, events in rows:
+        group = chosen[places[index]].group
+        if group is None or group == part:
+            found[places[index]].append(DayUsage(day, quantity, events))
+    return {place: _merged(days) for place, days in found.items()}
+
+
+_CHOOSING = ("filters", "charge_filters", "group", "field")
+
+
+def _added_up(slice_: UsageSlice) -> UsageSlice:
+    """The same events with their values added up, whatever the meter makes of them over a period."""
+    unmeasured = slice_.aggregation in ("count", "unique")
+    return UsageSlice(
+        slice_.account_no, slice_.meter_id, "sum", slice_.start, slice_.end, slice_.to_batch, slice_.from_batch,
+        None if unmeasured else slice_.field, slice_.filters, slice_.also, group_by=slice_.group_by,
+    )  # fmt: skip
+
+
+def _meter_days(line: Line, days: dict[tuple[int, Any], list[DayUsage]]) -> list[DayUsage]:
     price = line.inputs.get("unit_price")
-    found = [
-        day
-        for (meter_id, own), rows in days.items()
-        if meter is not None and meter_id == meter.id and (price is None or own == price)
-        for day in rows
-    ]
+    return _merged(
+        [
+            day
+            for (meter_id, own), rows in days.items()
+            if line.evidence is not None
+            and meter_id == line.evidence.meter_id
+            and (price is None or own == price)
+            for day in rows
+        ]
+    )
+
+
+def _line(book: Book, line: Line, days: Sequence[DayUsage]) -> UsageLine:
+    meter = book.shelf.meters[line.evidence.meter_id] if line.evidence else None
     return UsageLine(
-        meter.code if meter else "", line.description, line.unit, line.quantity, price, line.amount, line.exact,
-        _merged(found),
+        meter.code if meter else "", line.description, line.unit, line.quantity, line.inputs.get("unit_price"), line.amount,
+        line.exact, days,
     )  # fmt: skip
 
 

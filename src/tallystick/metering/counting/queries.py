@@ -6,6 +6,8 @@ They give sums, counts, integrals and ordered values, never a quotient: what is 
 # ruff: noqa: S608 — what is put together here are constants of this file; values are always parameters.
 
 from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -257,6 +259,15 @@ CROSS JOIN LATERAL (
 """
 
 
+_BY_DAY = f"""
+SELECT s.ord, e.* FROM slices s
+CROSS JOIN LATERAL (
+    SELECT r.part, (r.occurred_at AT TIME ZONE $20)::date AS day, coalesce(sum(r.value), 0) AS quantity, count(*) AS events
+    FROM ({_EVENTS}) r WHERE r.inside GROUP BY 1, 2
+) e
+ORDER BY s.ord, e.day
+"""
+
 KEEP_UNITS = f"""{_SLICES}
 INSERT INTO meter_states (account_no, meter_id, scope, at, to_batch, levels, units)
 SELECT s.account_no, s.meter_id, s.scope, s.ends, s.to_batch, e.levels, e.units FROM slices s
@@ -317,6 +328,14 @@ async def days(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Recor
 async def units(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
     """Unit-days of recurring unique meters, the units held at the start and the evidence: rows of each part, to be added up."""
     return await session.fetch(_SLICES + _UNITS, *slice_arguments(slices))
+
+
+async def by_day_and_part(
+    session: ReadSession, slices: Sequence[UsageSlice], timezone: str
+) -> list[tuple[int, Part, date, Decimal, int]]:
+    """(place of the slice, part, local date, sum of the values, events) of each part and day with events, in order of time."""
+    rows = await session.fetch(_SLICES + _BY_DAY, *slice_arguments(slices), timezone) if slices else []
+    return [(row["ord"] - 1, tuple(row["part"]), row["day"], row["quantity"], row["events"]) for row in rows]
 
 
 async def states(session: ReadSession, slices: Sequence[UsageSlice]) -> list[State | None]:
