@@ -22,8 +22,8 @@ from tallystick.identity.domain import ROLES
 from tallystick.platform.http.openapi import permission_of
 
 OWNED = {
-    "account_id", "customer_id", "subscription_id", "event_id", "invoice_id", "record_id", "run_id", "external_id", "email",
-    "number", "source_id",
+    "account_id", "customer_id", "subscription_id", "event_id", "invoice_id", "record_id", "note_id", "run_id", "external_id",
+    "email", "number", "source_id",
 }  # fmt: skip
 """Names of ids that lead to what belongs to one customer."""
 
