@@ -315,12 +315,14 @@ async def line_covering_event(
     occurred_at: datetime,
     batch_id: int,
     unit_price: Decimal | None = None,
+    properties: Mapping[str, Any] | None = None,
 ) -> LineView | None:
-    """The first line that counts an event of that meter, time, batch and own price, or None while nothing does.
+    """The first line that counts an event of that meter, time, batch, own price and properties, or None while nothing does.
 
     The line that closes a period after partial bills counts from the period's start again, so that it also holds what came late to
     those bills; where counting begins is among its inputs, not its slice. A recorded line counts the events of its own price only.
-    Two charges on one meter may both count it; the earlier line is given. By account (uq_invoice_lines_slice).
+    Two charges on one meter may both count it; the earlier line is given. A charge's filters and a line's group decide by `properties`.
+    By account (uq_invoice_lines_slice).
     """
     row = await session.fetchrow(
         f"""
@@ -328,9 +330,12 @@ async def line_covering_event(
         WHERE account_no = $1 AND meter_id = $2 AND period_end > $3 AND from_batch < $4 AND to_batch >= $4 AND NOT voided
           AND COALESCE((inputs ->> 'counted_from')::timestamptz, slice_start) <= $3
           AND (kind <> 'recorded' OR (inputs ->> 'unit_price')::numeric = $5)
+          AND NOT EXISTS (SELECT FROM jsonb_each_text(inputs -> 'group') g WHERE ($6::jsonb ->> g.key) IS DISTINCT FROM g.value)
+          AND NOT EXISTS (SELECT FROM jsonb_each(inputs -> 'charge_filters') f
+                          WHERE NOT coalesce(f.value @> ($6::jsonb -> f.key), false))
         ORDER BY to_batch, slice_start, invoice_id, position LIMIT 1
         """,
-        account_no, meter_id, occurred_at, batch_id, unit_price,
+        account_no, meter_id, occurred_at, batch_id, unit_price, dict(properties or {}),
     )  # fmt: skip
     return None if row is None else line_of(row)
 

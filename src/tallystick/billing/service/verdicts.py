@@ -5,7 +5,9 @@ from typing import Any
 
 from tallystick.accounts import queries as accounts
 from tallystick.catalog import queries as catalog
+from tallystick.catalog.domain import Charge
 from tallystick.invoicing import queries as invoices
+from tallystick.invoicing.queries import LineView
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import NotFound
 from tallystick.metering import queries as metering
@@ -61,10 +63,17 @@ NOWHERE: Where = (None, None, None)
 
 async def billed(session: ReadSession, event: StoredEvent) -> bool:
     """Whether an invoice line counts the event: then it cannot be voided before that invoice is."""
-    line = await invoices.line_covering_event(
-        session, event.account_no, event.meter_id, event.occurred_at, event.batch_id, event.unit_price
-    )
-    return line is not None
+    return await _line(session, event) is not None
+
+
+async def _line(session: ReadSession, event: StoredEvent) -> LineView | None:
+    return await invoices.line_covering_event(
+        session, event.account_no, event.meter_id, event.occurred_at, event.batch_id, event.unit_price, event.properties
+    )  # fmt: skip
+
+
+def _taken(event: StoredEvent, charge: Charge) -> bool:
+    return all(event.properties.get(name) in wanted for name, wanted in charge.filters.items())
 
 
 async def _state(session: ReadSession, event: StoredEvent) -> tuple[str, str, Where]:
@@ -73,9 +82,7 @@ async def _state(session: ReadSession, event: StoredEvent) -> tuple[str, str, Wh
     meter = (await catalog.meters(session, [event.meter_id]))[event.meter_id]
     if any(event.properties.get(name) not in wanted for name, wanted in meter.filters.items()):
         return "unpriced", "the meter's filters leave it out", NOWHERE
-    line = await invoices.line_covering_event(
-        session, event.account_no, event.meter_id, event.occurred_at, event.batch_id, event.unit_price
-    )
+    line = await _line(session, event)
     if line is not None:
         invoice = await invoices.invoice(session, line.invoice_id)
         number = invoice.number if invoice else None
@@ -86,9 +93,12 @@ async def _state(session: ReadSession, event: StoredEvent) -> tuple[str, str, Wh
         runs = each.started_at <= event.occurred_at and (
             each.ended_at is None or event.occurred_at < each.ended_at
         )
-        if runs and any(
-            charge.meter_id == event.meter_id for charge in versions[each.plan_version_id].charges
-        ):
+        charges = [
+            charge for charge in versions[each.plan_version_id].charges if charge.meter_id == event.meter_id
+        ]
+        if runs and charges:
+            if not any(_taken(event, charge) for charge in charges):
+                return "unpriced", "the filters of the plan's charges leave it out", NOWHERE
             if event.occurred_at < each.anchor:
                 return "free", "used in the plan's trial, which costs nothing", NOWHERE
             if event.occurred_at < each.usage_billed_to:
