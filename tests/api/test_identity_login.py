@@ -259,3 +259,49 @@ async def test_a_password_that_was_registered_signs_in(app: FastAPI, client: htt
     assert made.status_code == 201
     answer = await log_in(client)
     assert answer.json()["data"]["user_id"] == made.json()["data"]["user_id"]
+
+
+@pytest.mark.parametrize(
+    "password", ["a" * 71 + "-long one", "пароль " * 8 + "конец", "SecurePassword123!", "x1-" * 341]
+)
+async def test_a_long_password_counts_whole(app: FastAPI, client: httpx.AsyncClient, password: str) -> None:
+    """Over 72 bytes nothing is cut off, neither when it is set nor at a login (CONTRACT §3)."""
+    person = {"email": "user@example.com", "password": password, "first_name": "Grace", "last_name": "Hopper"}
+    assert (await client.post("/v1/auth/register", json=person)).status_code == 201
+    assert (await log_in(client, password=password)).status_code == 200
+    for wrong in (password[:-1], password + "x", password.encode()[:72].decode(errors="ignore")):
+        answer = await log_in(client, password=wrong)
+        assert answer.status_code == (200 if wrong == password else 401)
+
+
+async def test_an_address_signs_up_once_whatever_its_case(client: httpx.AsyncClient) -> None:
+    person = {"email": "user@example.com", "password": PASSWORD, "first_name": "Grace", "last_name": "Hopper"}
+    made = await client.post("/v1/auth/register", json=person)
+    assert set(made.json()["data"]) == {
+        "access_token", "token_type", "expires_in", "user_id", "email", "refresh_token",
+    }  # fmt: skip
+    renewed = await client.post(
+        "/v1/auth/refresh", json={"refresh_token": made.json()["data"]["refresh_token"]}
+    )
+    assert renewed.status_code == 200
+    for email in ("user@example.com", "USER@Example.com"):
+        again = await client.post("/v1/auth/register", json={**person, "email": email})
+        assert (again.status_code, again.json()["code"]) == (409, "email_taken")
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("eleven char", "validation_failed"),
+        ("qwerty123456", "weak_password"),
+        ("USER@EXAMPLE.COM", "weak_password"),
+    ],
+)
+async def test_what_is_refused_is_refused_before_anything_is_written(
+    app: FastAPI, client: httpx.AsyncClient, password: str, code: str
+) -> None:
+    person = {"email": "user@example.com", "password": password, "first_name": "Grace", "last_name": "Hopper"}
+    answer = await client.post("/v1/auth/register", json=person)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    async with database_of(app).read() as session:
+        assert await session.fetchval("SELECT count(*) FROM users") == 0

@@ -68,9 +68,10 @@ def test_every_route_is_public_or_names_a_known_permission(plain_app: FastAPI) -
 
 def test_the_description_says_who_may(plain_app: FastAPI) -> None:
     schema = plain_app.openapi()
-    assert set(schema["components"]["securitySchemes"]) == {"oauth2", "bearer", "apiKey"}
-    flows = schema["components"]["securitySchemes"]["oauth2"]["flows"]
-    assert {flow["tokenUrl"] for flow in flows.values()} == {"/v1/auth/token"}
+    schemes = schema["components"]["securitySchemes"]
+    assert set(schemes) == {"password", "service", "bearer", "apiKey"}
+    flows = [flow for each in schemes.values() for flow in each.get("flows", {}).values()]
+    assert [flow["tokenUrl"] for flow in flows] == ["/v1/auth/token"] * 2
     assert "post" in schema["paths"]["/v1/auth/token"], "Authorize would ask a path that is not there"
     described = 0
     for route in mounted(plain_app):

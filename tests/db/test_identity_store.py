@@ -107,6 +107,13 @@ async def test_invariants_hold_and_can_break(database: Database) -> None:
         await session.execute(
             "INSERT INTO user_profiles SELECT max(id), 'ADA@example.com', 'A', 'L' FROM users"
         )
+        await session.execute(
+            "INSERT INTO sessions (id, user_id, refresh_hash, expires_at) VALUES (gen_random_uuid(), $1, 'x', now())",
+            user.id,
+        )
+        await session.execute(
+            "INSERT INTO spent_refresh_tokens (token_hash, session_id) SELECT refresh_hash, id FROM sessions"
+        )
     assert await broken() == set(INVARIANTS)
 
 

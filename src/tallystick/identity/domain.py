@@ -11,14 +11,14 @@ Role = Literal["admin", "finance", "support", "customer"]
 
 _READ = frozenset(
     {
-        "accounts:read", "apikeys:read", "audit:read", "billing:read", "catalog:read", "clocks:read", "entities:read",
+        "accounts:read", "apikeys:read", "audit:read", "billing:read", "catalog:read", "clocks:read", "coupons:read", "entities:read",
         "events:read", "invoices:read", "ledger:read", "profile:read", "runs:read", "subscriptions:read", "taxes:read",
         "usage:read", "users:read", "wallets:read",
     }
 )  # fmt: skip
 _WRITE = frozenset(
     {
-        "accounts:close", "accounts:write", "apikeys:write", "billing:write", "catalog:write", "clocks:write", "entities:write",
+        "accounts:close", "accounts:write", "apikeys:write", "billing:write", "catalog:write", "clocks:write", "coupons:apply", "coupons:write", "entities:write",
         "events:backfill", "events:write", "invoices:write", "profile:write", "rating:estimate", "runs:write", "subscriptions:write", "taxes:write",
         "usage:write", "users:write", "wallets:write",
     }
@@ -33,7 +33,7 @@ ROLES: Mapping[Role, frozenset[str]] = {
     "support": (_READ | {"profile:write", "rating:estimate"}) - {"apikeys:read"},
     "customer": frozenset(
         {
-            "accounts:read", "accounts:write", "billing:read", "catalog:read", "events:read", "invoices:read",
+            "accounts:read", "accounts:write", "billing:read", "catalog:read", "coupons:apply", "events:read", "invoices:read",
             "profile:read", "profile:write", "rating:estimate", "subscriptions:read", "usage:read", "wallets:read",
         }
     ),

@@ -6,6 +6,7 @@ INVARIANTS: dict[str, str] = {
             EXISTS (SELECT FROM user_profiles p WHERE p.user_id = u.id)
             OR EXISTS (SELECT FROM credentials c WHERE c.user_id = u.id)
             OR EXISTS (SELECT FROM sessions s WHERE s.user_id = u.id)
+            OR EXISTS (SELECT FROM password_resets r WHERE r.user_id = u.id)
         )
     """,
     "a living user has a profile and a password": """
@@ -14,5 +15,8 @@ INVARIANTS: dict[str, str] = {
     """,
     "no two users share an address": """
         SELECT lower(email) FROM user_profiles GROUP BY 1 HAVING count(*) > 1
+    """,
+    "a refresh token that was used renews nothing": """
+        SELECT s.id FROM sessions s JOIN spent_refresh_tokens t ON t.token_hash = s.refresh_hash
     """,
 }

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
+_TOKEN = "/v1/auth/token"
 SCHEMES = {
     "bearer": {
         "type": "http",
@@ -12,13 +13,15 @@ SCHEMES = {
         "bearerFormat": "JWT",
         "description": "The access token of a login, or an API key.",
     },
-    "oauth2": {
+    "password": {
         "type": "oauth2",
-        "description": "Sign in here: e-mail and password, or an API key's number and the key as client.",
-        "flows": {
-            "password": {"tokenUrl": "/v1/auth/token", "refreshUrl": "/v1/auth/token", "scopes": {}},
-            "clientCredentials": {"tokenUrl": "/v1/auth/token", "scopes": {}},
-        },
+        "description": "Sign in with e-mail and password.",
+        "flows": {"password": {"tokenUrl": _TOKEN, "refreshUrl": _TOKEN, "scopes": {}}},
+    },
+    "service": {
+        "type": "oauth2",
+        "description": "An API key's number as client_id, the key as client_secret.",
+        "flows": {"clientCredentials": {"tokenUrl": _TOKEN, "scopes": {}}},
     },
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "An API key (`tsk_…`)."},
 }
@@ -49,7 +52,9 @@ def _name_permissions(app: FastAPI, paths: dict[str, dict[str, Any]]) -> None:
             if operation is None:
                 continue
             operation["security"] = (
-                [] if permission is None else [{"oauth2": []}, {"bearer": []}, {"apiKey": []}]
+                []
+                if permission is None
+                else [{"password": []}, {"service": []}, {"bearer": []}, {"apiKey": []}]
             )
             if permission is not None:
                 operation["x-permission"] = permission
