@@ -2,6 +2,7 @@
 
 import os
 import random
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,7 +18,11 @@ from tallystick.catalog.domain import ChargeTerms, Terms
 from tallystick.catalog.service import make_meter, make_plan
 from tallystick.cli.doctor import examine
 from tallystick.invoicing import queries as invoices
+from tallystick.invoicing import service as invoicing
+from tallystick.invoicing.domain.draft import Status
+from tallystick.invoicing.domain.notes import NoteLine, NothingLeft, NotPositive, OverInvoice, OverTax
 from tallystick.kernel.actor import system_actor
+from tallystick.kernel.money import exponent
 from tallystick.ledger import queries as books
 from tallystick.metering.domain.events import IncomingEvent
 from tallystick.metering.service import ingest, seal
@@ -51,7 +56,7 @@ class Lives:
     def __init__(self, database: Database, seed: int) -> None:
         self.database, self.chance = database, random.Random(seed)
         self.accounts: list[Account] = []
-        self.events = 0
+        self.events = self.notes = 0
 
     async def begin(self) -> None:
         async with self.database.write() as session:
@@ -156,6 +161,28 @@ class Lives:
         )
         assert all(verdict.status == "accepted" for verdict in verdicts)
 
+    async def give_back(self, now: datetime) -> None:
+        """Some invoices are paid, and some of all are credited: whole, by amount, by line."""
+        async with self.database.read() as session:
+            made = (await invoices.invoices(session, limit=200)).rows
+        for each in made:
+            async with self.database.write() as session:
+                if self.chance.random() < 0.3 and each.status is Status.FINALIZED:
+                    await invoicing.mark_paid(session, ACTOR, each.id, now)
+                left = each.total - each.amount_noted
+                if self.chance.random() > 0.4 or left <= 0 or each.status is Status.VOID:
+                    continue
+                wish = self.chance.choice(("all", "amount", "line"))
+                unit = Decimal(1).scaleb(-exponent(each.currency))
+                amount = self.chance.randint(1, int(left / unit)) * unit if wish == "amount" else None
+                line = NoteLine(self.chance.randint(1, len(await invoices.lines(session, each.id))))
+                with suppress(NothingLeft, NotPositive, OverInvoice, OverTax):
+                    await invoicing.issue(
+                        session, ACTOR, each.id, [line] if wish == "line" else [], reason=wish, now=now, note_id=new_uuid(),
+                        amount=amount,
+                    )  # fmt: skip
+                    self.notes += 1
+
     async def bill(self, as_of: datetime) -> None:
         """Each account's bills one by one, each first as a preview, then by a run at the instant it is due."""
         await seal(self.database, patience=5)
@@ -187,7 +214,7 @@ class Lives:
 
 def _shape(head: Any, lines: Any) -> tuple[Any, ...]:
     return (
-        head.currency, head.subtotal, head.tax, head.total,
+        head.currency, head.subtotal, head.tax, head.total, head.credit_applied,
         tuple((each.price_key, each.period_start, each.period_end, each.quantity, each.exact, each.amount) for each in lines),
     )  # fmt: skip
 
@@ -202,12 +229,15 @@ async def test_random_lives(database: Database, seed: int) -> None:
         now, before = now + timedelta(days=days, hours=1), now
         await lives.use(before, now)
         await lives.bill(now)
+        await lives.give_back(now)
     async with database.snapshot() as session:
         found = (await invoices.invoices(session, limit=200)).rows
         reports = [await explaining.verify(session, each) for each in found]
         owned = await subscription_queries.by_accounts(session, [each.no for each in lives.accounts])
         balances = await books.trial_balance(session)
     assert found
+    assert lives.notes
+    assert any(each.credit_applied for each in found)
     assert [report.problems for report in reports if not report.agrees] == []
     assert [each for each in await examine(database) if each["violations"]] == []
     assert all(each.next_billing_at is not None and each.next_billing_at > now for each in owned)
