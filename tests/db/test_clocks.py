@@ -154,6 +154,18 @@ async def test_an_account_that_cannot_be_billed_is_named_and_stops_nobody(databa
     assert [no for no, *_ in await documents(database)] == [good.no] * 3
 
 
+async def test_an_account_that_somebody_holds_is_waited_for(database: Database) -> None:
+    clock, plan = await make_clock(database), await offer(database, "monthly", "10.00")
+    who = await join(database, clock, plan, START)
+    await send(database, clock, "2026-01-02")
+    async with database.write() as session:
+        await account_rows.lock_many(session, [who.no])
+        waiting = await clocks.step(database, clock.id, new_uuid)  # gives up after the pool's lock timeout
+    assert (waiting.status, waiting.frozen_time, waiting.error) == ("advancing", START, None)
+    assert (await clocks.walk(database, clock.id, new_uuid)).status == "ready"
+    assert len(await documents(database)) == 1
+
+
 WALKER = """
 import asyncio, sys
 from uuid import UUID

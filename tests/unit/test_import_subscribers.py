@@ -24,8 +24,8 @@ def test_good_rows_are_subscribers() -> None:
         ("0001-AAAAA", "telco.dsl.back.at-29.85", "DSL, backup", False),
         (
             "0002-BBBBB",
-            "telco.tele.fibr.more.secu.devi.tele.film.at-104.80",
-            "telephone, fibre, more lines, security, device protection, television, films",
+            "telco.tele.fibr.more.secu.devi.tv.film.at-104.80",
+            "telephone, fibre, more lines, security, device protection, TV, films",
             True,
         ),
         ("0003-CCCCC", "telco.tele.at-19.70", "telephone", False),

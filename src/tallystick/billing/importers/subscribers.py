@@ -24,7 +24,7 @@ ADDITIONS = {
     "OnlineBackup": "backup",
     "DeviceProtection": "device protection",
     "TechSupport": "support",
-    "StreamingTV": "television",
+    "StreamingTV": "TV",
     "StreamingMovies": "films",
 }
 SUBSCRIBERS = frozenset({ID, PRICE, CONTRACT, LEFT, "PhoneService", "InternetService", *ADDITIONS})

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
+import asyncpg
+
 from tallystick.accounts import queries as accounts
 from tallystick.accounts import repository as account_rows
 from tallystick.accounts.domain import Clock, ClockBusy
@@ -108,6 +110,11 @@ async def step(
 
     try:
         return await database.run(work)
+    except (
+        asyncpg.LockNotAvailableError
+    ):  # somebody is at work on one of the accounts: the clock waits, it has not failed
+        async with database.read() as session:
+            return await accounts.clock(session, clock_id)
     except Exception as error:
         await _fail(database, clock_id, type(error).__name__)
         raise
