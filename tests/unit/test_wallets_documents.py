@@ -95,12 +95,7 @@ def problems(draft: InvoiceDraft, draws: list[Drawn] | None = None, **changes: A
 
 def test_granted_credit_lowers_what_is_taxed_and_paid_money_pays_the_tax_too() -> None:
     made = invoice([fee("100.00")], [fund("40.00"), fund("50.00", 2, Kind.PAID)])
-    assert (made.subtotal, made.granted, made.tax, made.total) == (
-        100,
-        40,
-        Decimal("11.40"),
-        Decimal("71.40"),
-    )
+    assert [made.subtotal, made.granted, made.total] == [100, 40, Decimal("71.40")]
     assert [made.wallet_applied, made.amount_due] == [50, Decimal("21.40")]
     (line,) = made.lines
     assert line.reductions == (Reduction("grant", UUID(int=1), "Wallet 1", Decimal("40.00")),)
