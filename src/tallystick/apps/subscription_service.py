@@ -4,7 +4,7 @@ from fastapi import APIRouter, FastAPI
 
 from tallystick.accounts import api as accounts
 from tallystick.billing import api as billing
-from tallystick.billing.service import verdicts
+from tallystick.billing.catalog_file import api as catalog_file
 from tallystick.catalog import api as catalog
 from tallystick.entities import api as entities
 from tallystick.identity import api as identity_routes
@@ -31,7 +31,7 @@ DESCRIPTION = (
 )
 # Metering first: routes are tried in order, and single events are what comes in most.
 CONTEXTS = (
-    metering, identity_routes, entities, accounts, catalog, taxes, subscriptions, rating, wallets, invoicing, ledger, billing,
+    metering, identity_routes, entities, accounts, catalog, catalog_file, taxes, subscriptions, rating, wallets, invoicing, ledger, billing,
 )  # fmt: skip
 
 
@@ -50,7 +50,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         batch_paths=BATCH_PATHS,
     )
     openapi.complete(app)
-    app.state.event_billed = verdicts.billed  # metering asks; billing, which stands above it, knows
     return app
 
 

@@ -29,7 +29,7 @@ from tallystick.billing.schemas import (
 )
 from tallystick.billing.service import clocks, closing, current, explaining, ranges, runs, verdicts, voiding
 from tallystick.billing.service.ranges import Preview, Range
-from tallystick.billing.views import clock_view, draft_view, period_view, run_view
+from tallystick.billing.views import clock_view, draft_view, line_view, period_view, run_view
 from tallystick.invoicing import queries as invoices
 from tallystick.invoicing.schemas import InvoiceOut, invoice_out
 from tallystick.kernel.actor import Actor
@@ -145,7 +145,8 @@ async def preview(
     data = {
         "account_id": account.id,
         "due_at": found.due_at,
-        "invoices": [draft_view(each) for each in found.drafts],
+        "invoices": [draft_view(each) for each in found.drafts if each.lines],
+        "credit_notes": [line_view(line) for each in found.drafts for line in each.noted],
     }
     return ok(request, data, "Preview")
 

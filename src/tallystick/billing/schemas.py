@@ -106,6 +106,7 @@ class PreviewOut(Shown):
     account_id: str
     due_at: datetime | None
     invoices: list[DraftOut]
+    credit_notes: list[LineOut]
 
 
 class ExplanationOut(Shown):
@@ -154,11 +155,13 @@ class EventOut(Shown):
     unit_price: DecimalOut | None
     properties: dict[str, Any]
     received_at: datetime
-    state: Literal["pending", "billed", "void", "free", "unpriced", "late"]
+    state: Literal["pending", "billed", "void", "free", "unpriced", "late", "corrected"]
     reason: str
     invoice_id: str | None
     invoice_number: str | None
     line: int | None
+    credit_note: str | None
+    due_at: datetime | None
 
 
 class PeriodOut(Shown):

@@ -1,20 +1,17 @@
 """Events over HTTP (CONTRACT §8)."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Request
 from starlette.responses import Response
 
-from tallystick.accounts import repository as account_locks
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Conflict, Invalid, NotFound, UnsupportedMedia
 from tallystick.metering import doors, queries, reading, service
 from tallystick.metering.domain.digest import event_key
-from tallystick.metering.domain.events import MAX_TEXT, IncomingEvent, StoredEvent, Verdict
+from tallystick.metering.domain.events import MAX_TEXT, IncomingEvent, Verdict
 from tallystick.metering.schemas import AcceptedOut, BatchOut, EventIn, VoidedOut, VoidIn
-from tallystick.platform.db import ReadSession
 from tallystick.platform.edge import system_now
 from tallystick.platform.http.envelope import Envelope, created, ok
 from tallystick.platform.http.errors import responses
@@ -27,18 +24,10 @@ routers: list[tuple[APIRouter, list[str]]] = [
 ]
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
-Billed = Callable[[ReadSession, StoredEvent], Awaitable[bool]]
-"""Whether an event is on an invoice. Billing knows, which stands above: the application gives it as `app.state.event_billed`."""
-
 
 class EventConflict(Conflict):
     code = "event_conflict"
     sentence = "An event with this source and id exists and differs; send the same fields, or a new id"
-
-
-class EventBilled(Conflict):
-    code = "event_billed"
-    sentence = "The event is on an invoice; void that invoice first, then the event"
 
 
 class NoSuchEvent(NotFound):
@@ -161,7 +150,7 @@ def _rules(request: Request, actor: Actor) -> dict[str, Any]:
     "/events/{event_id:path}/void",
     summary="Void an event",
     response_model=Envelope[VoidedOut],
-    responses=responses(404, 409),
+    responses=responses(404),
 )
 async def void_event(
     request: Request,
@@ -171,15 +160,10 @@ async def void_event(
     body: Annotated[VoidIn | None, Body()] = None,
     actor: Actor = allow("events:write"),
 ) -> Response:
-    """The event counts no more. A repeat changes nothing. One that is billed already is refused with the way out."""
+    """The event counts no more. A repeat changes nothing. What is billed of it is taken back with its account's next bill."""
     event = (await queries.stored(session, [event_key(source, event_id)])).get(event_key(source, event_id))
     if event is None:
         raise NoSuchEvent
-    # Under the account's lock, like the run that may be billing it: the event is either void before the run looks, or billed.
-    await account_locks.lock_many(session, [event.account_no])
-    billed: Billed = request.app.state.event_billed
-    if event.voided_by is None and await billed(session, event):
-        raise EventBilled
     reason = body.reason if body else ""
     await service.void(session, actor, event, now=system_now(), reason=reason, request_id=actor.request_id)
     return ok(request, {"id": event.id, "source": event.source, "status": "void"}, "Event voided")

@@ -9,7 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from tallystick.invoicing.queries import LINE, LineView, line_of
+from tallystick.invoicing.queries import COUNTS, LINE, LineView, line_of
+from tallystick.metering.domain.events import StoredEvent
 from tallystick.platform.db import ReadSession
 
 _NOTED = """id AS invoice_id, 0 AS position, account_no, 'correction' AS kind, description, quantity, unit, amount, trim_scale(exact) AS exact,
@@ -27,13 +28,14 @@ class Mark:
     meter_id: int
     first_at: datetime
     last_at: datetime
+    again: bool = False  # what corrected it is void
 
 
 async def marks(session: ReadSession, account_nos: Sequence[int]) -> dict[int, list[Mark]]:
     """What is marked of these accounts, by account; others are left out (primary key)."""
     rows = await session.fetch(
         """
-        SELECT account_no, meter_id, first_at, last_at FROM late_usage WHERE account_no = ANY($1::bigint[])
+        SELECT account_no, meter_id, first_at, last_at, last_batch IS NULL FROM late_usage WHERE account_no = ANY($1::bigint[])
         ORDER BY account_no, meter_id, first_at
         """,
         list(account_nos),
@@ -92,3 +94,46 @@ async def pending(session: ReadSession, account_no: int, meter_id: int, at: date
             account_no, meter_id, at,
         )
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NotedEvidence:
+    """A correction on credit notes: up to which batch it counts, and the first of its notes."""
+
+    to_batch: int
+    note_id: UUID
+
+
+async def noted_covering_event(session: ReadSession, event: StoredEvent, batch: int) -> NotedEvidence | None:
+    """As `invoicing.queries.line_covering_event`, of corrections on credit notes (uq_noted_corrections_slice, by account)."""
+    row = await session.fetchrow(
+        f"SELECT to_batch, note_ids[1] AS note_id FROM noted_corrections WHERE {COUNTS} ORDER BY to_batch, revision LIMIT 1",
+        event.account_no, event.meter_id, event.occurred_at, batch, event.unit_price, dict(event.properties),
+    )  # fmt: skip
+    return None if row is None else NotedEvidence(*row)
+
+
+async def built_upon(session: ReadSession, invoice_id: UUID) -> bool:
+    """Whether something counts on what this invoice billed: a later correction of one of its prices, or a price that came late to its periods.
+
+    By account and slice (uq_invoice_lines_slice, uq_noted_corrections_slice).
+    """
+    return bool(
+        await session.fetchval(
+            """
+            SELECT EXISTS (
+                SELECT FROM invoice_lines v
+                JOIN invoice_lines l ON l.account_no = v.account_no AND l.subscription_id IS NOT DISTINCT FROM v.subscription_id
+                 AND l.invoice_id <> v.invoice_id AND NOT l.voided
+                 AND (l.slice_start = v.slice_start AND l.price_key = v.price_key AND l.revision > v.revision
+                      OR l.slice_start >= v.slice_start AND l.inputs ? 'late' AND v.kind IN ('usage', 'recorded') AND NOT v.inputs ? 'late')
+                WHERE v.invoice_id = $1 AND v.kind NOT IN ('fee', 'manual'))
+            OR EXISTS (
+                SELECT FROM invoice_lines v
+                JOIN noted_corrections n ON n.account_no = v.account_no AND n.subscription_id IS NOT DISTINCT FROM v.subscription_id
+                 AND n.slice_start = v.slice_start AND n.price_key = v.price_key AND n.revision > v.revision
+                WHERE v.invoice_id = $1)
+            """,
+            invoice_id,
+        )
+    )

@@ -6,7 +6,7 @@ the mode of rounding is taken from what stands. `invoicing.domain.corrections` t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -19,8 +19,7 @@ from tallystick.billing.service.book import Book
 from tallystick.billing.service.collect import fill
 from tallystick.billing.service.dues import Bill, RecordedPart, Renewal
 from tallystick.invoicing.domain.assemble import Recount
-from tallystick.invoicing.domain.corrections import Stood
-from tallystick.invoicing.queries import LineView
+from tallystick.invoicing.domain.corrections import Standing, Stood
 from tallystick.kernel.clock import parse_instant
 from tallystick.kernel.period import Part, Period, period_at
 from tallystick.platform.db import ReadSession
@@ -53,7 +52,9 @@ async def fill_and_correct(
     by_account = {bill.account.no: bill for bill in bills}
     for old in again:
         by_account[old.account.no].closing[:0] = old.closing
-        _take_in(by_account[old.account.no], old, stands.get(old.account.no, ()), given, to_batch)
+        no = old.account.no
+        again_ = any(mark.again for mark in marked[no])
+        _take_in(by_account[no], old, Stood(stands.get(no, ()), to_batch, given, again_))
 
 
 def _recurs(book: Book, account_no: int, mark: Mark) -> bool:
@@ -132,24 +133,18 @@ def _span(old: Bill) -> tuple[int, datetime, datetime]:
     return old.account.no, min(each.start for each in services), max(each.end for each in services)
 
 
-def _take_in(
-    bill: Bill,
-    old: Bill,
-    stands: Sequence[LineView],
-    given: Mapping[tuple[UUID, int], Decimal],
-    to_batch: int,
-) -> None:
+def _take_in(bill: Bill, old: Bill, stood: Stood) -> None:
     """Gives each of the bill's inputs what was counted again in its currency; where it has none in that currency, one that has nothing else."""
     mine = _recounted(old)
     for anew in old.inputs:
-        lines = [line for line in stands if mine.get(_whose(line)) == anew.currency]
+        lines = [line for line in stood.lines if mine.get(_whose(line)) == anew.currency]
         # A correction on credit notes takes off what the notes on its lines gave back for it: what is left of these was given by hand.
         of_notes: dict[tuple[UUID, int], Decimal] = {
             (line.invoice_id, line.position): line.amount - line.discount - line.granted
             for line in lines
             if not line.position
         }
-        recount = Recount(anew.items, Stood(lines, to_batch, {**given, **of_notes}))
+        recount = Recount(anew.items, replace(stood, lines=lines, given={**stood.given, **of_notes}))
         for index, own in enumerate(bill.inputs):
             if own.currency == anew.currency:
                 bill.inputs[index] = replace(own, recount=recount)
@@ -178,5 +173,5 @@ def _recounted(old: Bill) -> dict[_Whose, str]:
     return found
 
 
-def _whose(line: LineView) -> _Whose:
+def _whose(line: Standing) -> _Whose:
     return line.subscription_id, parse_instant(line.inputs["aligned"][0]), line.charge_id

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallystick.accounts import queries as accounts
+from tallystick.accounts.domain import Account
+from tallystick.billing.corrections import telling
+from tallystick.billing.corrections.telling import Told
 from tallystick.catalog import queries as catalog
 from tallystick.catalog.domain import Charge
-from tallystick.invoicing import queries as invoices
-from tallystick.invoicing.queries import LineView
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import NotFound
 from tallystick.metering import queries as metering
@@ -24,7 +25,10 @@ class EventNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class EventFate:
-    """An event and where it went. `state` is pending, billed, void, free, unpriced or late; `reason` is for people."""
+    """An event and where it went. `state` is pending, billed, void, free, unpriced, late or corrected; `reason` is for people.
+
+    `late` came after its period was billed, and `due_at` is when the bill with its correction is due; `corrected` is on that document.
+    """
 
     id: str
     source: str
@@ -40,6 +44,8 @@ class EventFate:
     invoice_id: str | None
     invoice_number: str | None
     line: int | None
+    credit_note: str | None
+    due_at: Any
 
 
 async def fate(session: ReadSession, actor: Actor, source: str, event_id: str) -> EventFate:
@@ -50,25 +56,11 @@ async def fate(session: ReadSession, actor: Actor, source: str, event_id: str) -
         raise EventNotFound
     account = (await accounts.by_nos(session, [event.account_no]))[event.account_no]
     meter = (await catalog.meters(session, [event.meter_id]))[event.meter_id]
-    state, reason, where = await _state(session, event)
+    told = await _state(session, event, account)
     return EventFate(
         event.id, event.source, account.id, meter.code, event.occurred_at, event.quantity, event.unit_price, event.properties,
-        event.received_at, state, reason, *where,
-    )  # fmt: skip
-
-
-Where = tuple[str | None, str | None, int | None]
-NOWHERE: Where = (None, None, None)
-
-
-async def billed(session: ReadSession, event: StoredEvent) -> bool:
-    """Whether an invoice line counts the event: then it cannot be voided before that invoice is."""
-    return await _line(session, event) is not None
-
-
-async def _line(session: ReadSession, event: StoredEvent) -> LineView | None:
-    return await invoices.line_covering_event(
-        session, event.account_no, event.meter_id, event.occurred_at, event.batch_id, event.unit_price, event.properties
+        event.received_at, told.state, told.reason, told.place.invoice_id, told.place.invoice_number, told.place.line,
+        told.place.credit_note, told.due_at,
     )  # fmt: skip
 
 
@@ -76,17 +68,15 @@ def _taken(event: StoredEvent, charge: Charge) -> bool:
     return all(event.properties.get(name) in wanted for name, wanted in charge.filters.items())
 
 
-async def _state(session: ReadSession, event: StoredEvent) -> tuple[str, str, Where]:
+async def _state(session: ReadSession, event: StoredEvent, account: Account) -> Told:
     if event.voided_by is not None:
-        return "void", "voided; it counts for nothing that was not billed before", NOWHERE
+        return await telling.voided(session, event, account)
     meter = (await catalog.meters(session, [event.meter_id]))[event.meter_id]
     if any(event.properties.get(name) not in wanted for name, wanted in meter.filters.items()):
-        return "unpriced", "the meter's filters leave it out", NOWHERE
-    line = await _line(session, event)
-    if line is not None:
-        invoice = await invoices.invoice(session, line.invoice_id)
-        number = invoice.number if invoice else None
-        return "billed", f"counted on line {line.position}", (str(line.invoice_id), number, line.position)
+        return Told("unpriced", "the meter's filters leave it out")
+    found = await telling.billed(session, event)
+    if found is not None:
+        return found
     owned = await subscriptions.by_accounts(session, [event.account_no])
     versions = await catalog.plan_versions(session, sorted({each.plan_version_id for each in owned}))
     for each in owned:
@@ -98,19 +88,16 @@ async def _state(session: ReadSession, event: StoredEvent) -> tuple[str, str, Wh
         ]
         if runs and charges:
             if not any(_taken(event, charge) for charge in charges):
-                return "unpriced", "the filters of the plan's charges leave it out", NOWHERE
+                return Told("unpriced", "the filters of the plan's charges leave it out")
             if event.occurred_at < each.anchor:
-                return "free", "used in the plan's trial, which costs nothing", NOWHERE
+                return Told("free", "used in the plan's trial, which costs nothing")
             if event.occurred_at < each.usage_billed_to:
-                return "late", "it came after its period was billed; it awaits a correction", NOWHERE
-            return "pending", "priced by the subscription when its period closes", NOWHERE
+                return await telling.late(session, event, account)
+            return Told("pending", "priced by the subscription when its period closes")
     if event.unit_price is None:
-        return (
-            "unpriced",
-            "no subscription of the account prices this meter, and the event carries no price",
-            NOWHERE,
+        return Told(
+            "unpriced", "no subscription of the account prices this meter, and the event carries no price"
         )
-    account = (await accounts.by_nos(session, [event.account_no]))[event.account_no]
     if event.occurred_at < account.usage_billed_to:
-        return "late", "it came after its month was billed; it awaits a correction", NOWHERE
-    return "pending", "billed at its own price when the calendar month closes", NOWHERE
+        return await telling.late(session, event, account)
+    return Told("pending", "billed at its own price when the calendar month closes")

@@ -8,6 +8,8 @@ from uuid import UUID
 from tallystick.accounts import repository as accounts
 from tallystick.accounts.domain import Account
 from tallystick.billing import repository
+from tallystick.billing.corrections.queries import built_upon
+from tallystick.billing.corrections.undoing import corrects, mark_again
 from tallystick.billing.service.book import Book, Shelf, read_book
 from tallystick.billing.service.dues import usage_month
 from tallystick.invoicing import queries as invoices
@@ -24,9 +26,7 @@ from tallystick.subscriptions.domain import Advance, Subscription, coverage_of
 
 class LaterBilled(Conflict):
     code = "later_billed"
-    sentence = (
-        "A later invoice bills the time after this one; void that one first, so that no period is left out"
-    )
+    sentence = "A later invoice bills the time after this one, or corrects what it billed; void that one first, so that no period is left out"
 
 
 async def void_invoice(
@@ -37,7 +37,7 @@ async def void_invoice(
     *,
     revisions: Collection[int] | None = None,
 ) -> None:
-    """Voids an unpaid invoice and takes the cursors of what it billed back to where they were.
+    """Voids an unpaid invoice and takes the cursors of what it billed back to where they were; what it corrected is to be corrected again.
 
     The next run bills it again, with what came since. Raises `LaterBilled`, and as `invoicing.service.void`; a repeat is refused.
     """
@@ -45,7 +45,7 @@ async def void_invoice(
     await invoicing.locked(
         session, invoice.id, revisions
     )  # who read an older state is told that before anything else
-    if await invoices.later_slices(session, invoice.id):
+    if await invoices.later_slices(session, invoice.id) or await built_upon(session, invoice.id):
         raise LaterBilled
     lines = await invoices.lines(session, invoice.id)
     await invoicing.void(session, actor, invoice.id, now, revisions=revisions)
@@ -58,8 +58,11 @@ async def _take_back(session: Session, account_no: int, lines: Iterable[LineView
     account = book.accounts[account_no]
     owned = {each.id: each for each in book.all_subscriptions.get(account_no, ())}
     before = dict(owned)
+    await mark_again(session, book, account_no, lines)
     for line in lines:
         kind = str(line.kind)
+        if corrects(line):
+            continue
         if kind == "recorded":
             account = replace(account, usage_billed_to=min(account.usage_billed_to, _counted_from(line)))
         elif line.subscription_id is not None and line.subscription_id in owned:

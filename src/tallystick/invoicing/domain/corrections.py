@@ -94,6 +94,7 @@ class Stood:
     lines: Sequence[Standing]
     to_batch: int
     given: Mapping[tuple[UUID, int], Decimal] = field(default_factory=dict)
+    again: bool = False  # what corrected them is void: top-ups are looked at though their usage is the same
 
     @property
     def rounding(self) -> dict[tuple[UUID | None, datetime], Rounding]:
@@ -128,7 +129,8 @@ def corrections(anew: Sequence[Line], stood: Stood, currency: str) -> list[Line]
         found.append(_against(line, own, stood.by_hand(own), currency) if own else _late(line))
     for line in anew:
         own = before.get(_key(line), [])
-        if line.evidence is None and _owner(line) in changed and line.amount != _sum(own):
+        moves = stood.again or _owner(line) in changed
+        if line.evidence is None and moves and line.amount != _sum(own):
             found.append(_against(line, own, stood.by_hand(own), currency) if own else _late(line))
     return found
 
