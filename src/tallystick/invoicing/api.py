@@ -11,6 +11,7 @@ from starlette.responses import Response
 from tallystick.accounts import queries as accounts
 from tallystick.accounts.domain import Account
 from tallystick.invoicing import queries, service
+from tallystick.invoicing.coupons import api as coupons
 from tallystick.invoicing.domain.draft import Status
 from tallystick.invoicing.domain.records import visible_to_customer, wanted_status
 from tallystick.invoicing.notes import api as notes
@@ -38,7 +39,7 @@ from tallystick.platform.http.routes import Reading, Writing, allow, router
 
 invoices = router("invoices", "/invoices")
 records = router("billing records", "/billing")
-routers: list[tuple[APIRouter, list[str]]] = [(invoices, ["/v1"]), (records, ["/v1", ""]), *notes.routers]
+routers: list[tuple[APIRouter, list[str]]] = [(invoices, ["/v1"]), (records, ["/v1", ""]), *notes.routers, *coupons.routers]
 AccountId = Annotated[str, Path(max_length=64)]
 NoBody = Annotated[Nothing | None, BodyParameter()]
 Filter = Annotated[str | None, Query(max_length=64)]

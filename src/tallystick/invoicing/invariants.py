@@ -1,5 +1,6 @@
 """What must hold of invoices at every moment: each SELECT returns no row. A row is evidence, never repaired by a program."""
 
+from tallystick.invoicing.coupons import invariants as coupons
 from tallystick.invoicing.notes import invariants as notes
 
 INVARIANTS: dict[str, str] = {
@@ -81,3 +82,4 @@ INVARIANTS: dict[str, str] = {
     """,
 }
 INVARIANTS.update(notes.INVARIANTS)
+INVARIANTS.update(coupons.INVARIANTS)

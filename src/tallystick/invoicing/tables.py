@@ -24,10 +24,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tallystick.invoicing.coupons.tables import AppliedCoupon, Coupon, CouponUse
 from tallystick.invoicing.notes.tables import CreditNote, CreditNoteLine
 from tallystick.platform.tables import NOW, Base
 
-__all__ = ["BillingRecord", "CreditNote", "CreditNoteLine", "Invoice", "InvoiceLine", "NumberSeries"]
+__all__ = [
+    "AppliedCoupon", "BillingRecord", "Coupon", "CouponUse", "CreditNote", "CreditNoteLine", "Invoice", "InvoiceLine", "NumberSeries",
+]  # fmt: skip
 
 
 class NumberSeries(Base):
@@ -69,7 +72,7 @@ class Invoice(Base):
             name="total",
         ),
         CheckConstraint(
-            "discount >= 0 AND discount < 1e15 AND granted >= 0 AND granted < 1e15 AND included_tax > -1e15 AND included_tax < 1e15",
+            "discount > -1e15 AND discount < 1e15 AND granted > -1e15 AND granted < 1e15 AND included_tax > -1e15 AND included_tax < 1e15",
             name="reductions",
         ),
         CheckConstraint(

@@ -13,6 +13,8 @@ from tallystick.catalog import queries as catalog
 from tallystick.catalog.domain import Charge, Meter, PlanVersion
 from tallystick.entities import queries as entities
 from tallystick.entities.domain import Entity
+from tallystick.invoicing.coupons import queries as coupons
+from tallystick.invoicing.domain.coupons import Applied
 from tallystick.kernel.period import Schedule, Terms
 from tallystick.ledger import queries as ledger
 from tallystick.platform.db import ReadSession
@@ -79,6 +81,7 @@ class Book:
     taxes: dict[int, Profile]
     owed: dict[tuple[int, int, str], Decimal]
     grants: dict[int, tuple[Grant, ...]] = field(default_factory=dict)
+    coupons: dict[int, list[Applied]] = field(default_factory=dict)
 
     def credit(self, account: Account, currency: str) -> Decimal:
         """The customer credit there is for the account's invoices in this currency."""
@@ -119,7 +122,16 @@ async def read_book(session: ReadSession, account_nos: Sequence[int], shelf: She
     await stock(session, shelf, {row.plan_version_id for row in rows})
     rates = await taxes.for_accounts(session, [(each.no, each.entity_id) for each in known.values()])
     owed = await ledger.customer_balances(session, account_nos, "customer_credit")
-    return Book(shelf, known, running, every, rates, owed, await wallets.free(session, account_nos))
+    return Book(
+        shelf,
+        known,
+        running,
+        every,
+        rates,
+        owed,
+        await wallets.free(session, account_nos),
+        await coupons.effective(session, account_nos),
+    )
 
 
 async def stock(session: ReadSession, shelf: Shelf, version_ids: set[int]) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from tallystick.billing.service.book import Book
 from tallystick.billing.service.dues import Bill, Renewal
-from tallystick.billing.service.funds import funds
+from tallystick.billing.service.funds import coupons, funds
 from tallystick.billing.service.recorded import recorded_groups, recorded_items
 from tallystick.billing.service.usage import usage_items, usage_slices
 from tallystick.invoicing import queries as invoices
@@ -108,6 +108,7 @@ def _inputs(book: Book, bill: Bill, currency: str, items: list[Item], issued: da
         zone(account.timezone),
         issued.astimezone(zone(entity.timezone)).date(),
         credit=book.credit(account, currency),
+        coupons=coupons(book, account.no, currency),
         funds=funds(book, account.no, currency, bill.instant),
     )
 

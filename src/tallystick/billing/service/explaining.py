@@ -15,9 +15,13 @@ from tallystick.billing.service.recounting import recount, selection_of
 from tallystick.catalog import queries as catalog
 from tallystick.entities import queries as entities
 from tallystick.invoicing import queries as invoices
+from tallystick.invoicing.coupons import queries as coupons
+from tallystick.invoicing.domain.coupons import SOURCE, recomputed
+from tallystick.invoicing.domain.draft import CouponUse
 from tallystick.invoicing.queries import InvoiceView, LineView
 from tallystick.kernel.clock import parse_instant
 from tallystick.kernel.errors import Refusal
+from tallystick.kernel.money import Rounding
 from tallystick.metering import queries as metering
 from tallystick.metering.domain.slices import AccountSlice, RecordedUsage, UsageTotal
 from tallystick.platform.db import ReadSession
@@ -292,9 +296,19 @@ async def _verify_sums(
         or invoice.total != subtotal - reduced - invoice.included_tax + invoice.tax
     ):
         report.problems.append("the lines do not add up to the invoice")
-    entity = await entities.get(session, invoice.entity_id)
-    if not taxes_agree(invoice, lines, entity.tax_rounding):
+    rounding, tax_rounding = await _roundings(session, invoice)
+    if not coupons_agree(await coupons.uses(session, invoice.id), invoice, lines, rounding):
+        report.problems.append("the coupons do not come out the same")
+    if not taxes_agree(invoice, lines, tax_rounding):
         report.problems.append("the taxes do not come out the same")
+
+
+async def _roundings(session: ReadSession, invoice: InvoiceView) -> tuple[Rounding, str]:
+    """As the entity had them when the invoice was assembled; what was written by hand carries no tax and follows the entity's."""
+    if "tax_rounding" in invoice.notes:
+        return Rounding(invoice.notes["rounding"]), invoice.notes["tax_rounding"]
+    entity = await entities.get(session, invoice.entity_id)
+    return Rounding(entity.rounding), entity.tax_rounding
 
 
 def taxes_agree(invoice: InvoiceView, lines: Sequence[LineView], rounding: str) -> bool:
@@ -314,3 +328,14 @@ def taxes_agree(invoice: InvoiceView, lines: Sequence[LineView], rounding: str) 
     return [(t.code, t.rate, t.base, t.amount) for t in invoice.taxes] == [
         (t.rate.code, t.rate.rate, t.base, t.amount) for t in result.totals
     ]
+
+
+def coupons_agree(
+    uses: Sequence[CouponUse], invoice: InvoiceView, lines: Sequence[LineView], rounding: Rounding
+) -> bool:
+    """Whether the coupons used on the document take off its lines what stands on them. Corrections carry theirs."""
+    told = [
+        {each.id: each.amount for each in line.reductions if each.source == SOURCE and line.corrects is None}
+        for line in lines
+    ]
+    return told == recomputed([line.amount for line in lines], uses, invoice.currency, rounding)

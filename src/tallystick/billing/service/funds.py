@@ -1,8 +1,9 @@
-"""The grants of wallets that may pay a bill, with what they reach. Read with the book, so that a preview finds what the run finds."""
+"""The coupons that may lower a bill and the grants of wallets that may pay it, with what they reach. Read with the book, so that a preview finds what the run finds."""
 
 from datetime import datetime
 
 from tallystick.billing.service.book import Book, Shelf
+from tallystick.invoicing.domain.coupons import Applied, in_order
 from tallystick.invoicing.domain.drawing import Fund, Reach
 from tallystick.wallets.domain import Scope
 
@@ -16,6 +17,15 @@ def funds(book: Book, account_no: int, currency: str, due: datetime) -> tuple[Fu
         Fund(grant, reach(book.shelf, grant.scope) if grant.scope.limited else None)
         for grant in grants
         if grant.usable(due, currency)
+    )
+
+
+def coupons(book: Book, account_no: int, currency: str) -> tuple[tuple[Applied, Reach | None], ...]:
+    """The coupons that may lower the account's invoice in this currency, in order of effect, with what they reach."""
+    return tuple(
+        (each, reach(book.shelf, each.scope) if each.scope.limited else None)
+        for each in in_order(book.coupons.get(account_no, ()))
+        if each.currency == currency
     )
 
 

@@ -16,8 +16,18 @@ from typing import Any
 from uuid import UUID
 
 from tallystick.invoicing.domain.corrections import Stood, corrections, sort
-from tallystick.invoicing.domain.draft import InvoiceDraft, Line, LineKind, TaxShare, TaxTotal, UsageEvidence
-from tallystick.invoicing.domain.drawing import Fund, grant_lines, pay_lines
+from tallystick.invoicing.domain.coupons import Applied
+from tallystick.invoicing.domain.coupons import discount as discount_lines
+from tallystick.invoicing.domain.draft import (
+    CouponUse,
+    InvoiceDraft,
+    Line,
+    LineKind,
+    TaxShare,
+    TaxTotal,
+    UsageEvidence,
+)
+from tallystick.invoicing.domain.drawing import Fund, Reach, grant_lines, pay_lines
 from tallystick.kernel.errors import Refusal
 from tallystick.kernel.money import Rounding
 from tallystick.rating.domain.lines import LineAmount, round_line, round_lines
@@ -172,6 +182,9 @@ class Inputs:
     zone: tzinfo = UTC
     issue_day: date | None = None
     credit: Decimal = ZERO
+    coupons: Sequence[
+        tuple[Applied, Reach | None]
+    ] = ()  # that may lower it, in order of effect, with what they reach
     funds: Sequence[Fund] = ()  # grants of the account's wallets that may pay the invoice
     recount: Recount | None = None
 
@@ -188,11 +201,16 @@ def assemble(inputs: Inputs) -> InvoiceDraft | None:
 
 def _corrections(inputs: Inputs, recount: Recount) -> list[Line]:
     """What closed periods should have been, less what stands of them: the very lines that closed them, made again."""
+    return corrections(made_anew(inputs, recount), recount.stood, inputs.currency)
+
+
+def made_anew(inputs: Inputs, recount: Recount) -> list[Line]:
+    """What the periods come to as if nothing were billed, each rounded as it was when it was closed; lines of 0 too. Pure."""
     anew: list[Line] = []
     for key, group in groupby(recount.items, key=_period_of):
         mode = recount.stood.rounding.get(key, inputs.rounding)
         anew += _lines(replace(inputs, items=list(group), rounding=mode), anew=True)
-    return corrections(anew, recount.stood, inputs.currency)
+    return anew
 
 
 def _period_of(item: Item) -> tuple[UUID | None, datetime]:
@@ -217,6 +235,10 @@ def _lines(inputs: Inputs, *, anew: bool = False) -> list[Line]:
 def _document(lines: list[Line], inputs: Inputs, changes: Sequence[Line] = ()) -> InvoiceDraft:
     """What is taken off the lines, which corrections they bear, what tax is put on them all, and what then settles the total."""
     noted: tuple[Line, ...] = ()
+    uses: tuple[CouponUse, ...] = ()
+    if inputs.coupons:
+        reaching = [(each, reach.covers if reach else None) for each, reach in inputs.coupons]
+        lines, uses = discount_lines(lines, reaching, inputs.currency, inputs.rounding)
     if changes:
         taxable = [(line.remainder, rates) for line, rates in zip(lines, _rates(lines, inputs), strict=True)]
         taken = sort(taxable, changes)
@@ -252,6 +274,8 @@ def _document(lines: list[Line], inputs: Inputs, changes: Sequence[Line] = ()) -
         included_tax=included,
         credit_applied=credit,
         wallet_applied=sum((each.amount for each in paid), ZERO),
+        notes={"rounding": inputs.rounding, "tax_rounding": inputs.tax_rounding},
+        coupon_uses=uses,
         draws=(*draws, *paid),
         noted=noted,
     )

@@ -132,6 +132,17 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class CouponUse:
+    """What one coupon took off one invoice. `lines` are the positions (from 1) of what it reached: enough to compute it again."""
+
+    applied_id: UUID
+    kind: str
+    value: Decimal
+    lines: tuple[int, ...]
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class TaxTotal:
     """One rate of the document: tax is computed once per rate and shared over lines (entity setting `rate`)."""
 
@@ -170,6 +181,7 @@ class InvoiceDraft:
     included_tax: Decimal = ZERO
     credit_applied: Decimal = ZERO  # customer credit, from credit notes
     wallet_applied: Decimal = ZERO  # paid wallets
+    coupon_uses: tuple[CouponUse, ...] = ()  # what coupons took off, in their order
     draws: tuple[Draw, ...] = ()  # which grants pay which lines: granted credit, then paid wallets
     noted: tuple[Line, ...] = ()  # corrections that this invoice cannot take: they become credit notes
 

@@ -11,6 +11,7 @@ from tallystick.audit import service as audit
 from tallystick.contracts.events import Event, InvoiceFinalized, InvoicePaid, InvoiceVoided
 from tallystick.entities import queries as entities
 from tallystick.invoicing import queries, repository
+from tallystick.invoicing.coupons import repository as coupons
 from tallystick.invoicing.domain import posting, states
 from tallystick.invoicing.domain.draft import Status
 from tallystick.invoicing.queries import InvoiceView
@@ -118,6 +119,7 @@ async def void(
                 kind=posting.UNSETTLED, now=now,
             )  # fmt: skip
         await wallets.undo(session, invoice_id, now)
+        await coupons.give_back(session, invoice_id)
         event = InvoiceVoided(str(invoice_id), (await _addressee(session, invoice)).id, now)
         await outbox.emit(session, event, request_id=actor.request_id)
     await repository.void(session, invoice_id, now)

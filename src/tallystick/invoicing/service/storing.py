@@ -21,6 +21,7 @@ from tallystick.invoicing.domain import numbering, posting
 from tallystick.invoicing.domain.draft import InvoiceDraft, Status
 from tallystick.invoicing.domain.drawing import returned
 from tallystick.invoicing.repository import Numbering
+from tallystick.invoicing.service import couponing
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Conflict
 from tallystick.kernel.zones import local_date, zone
@@ -94,6 +95,7 @@ async def store(
     if status is not Status.DRAFT:
         people = await accounts.addressees(session, {item.draft.account_no for item in items})
         await wallets.settle(session, _settlements(items))
+        await couponing.use(session, [(item.id, item.draft.coupon_uses) for item in items])
         await ledger.post(session, [entry for item in items for entry in _postings(item)])
         numbers = await _take_numbers(session, items, known)
     rows = [_row(item, numbers.get(item.id), known, people, bill_to or {}, run_id) for item in items]
