@@ -194,7 +194,7 @@ async def test_prices_of_single_events(database: Database) -> None:
     offered = await offer(
         database, meters,
         [
-            charge("fees", "pay", "percentage", {"rate": "10", "fixed_amount": "0.30", "free_events": 1, "max_per_event": "5"}),
+            charge("fees", "pay", "percentage", {"rate": "0.1", "fixed_amount": "0.30", "free_events": 1, "max_per_event": "5"}),
             charge("spot", "spot", "dynamic", {}),
             charge("machines", "vm", "matrix", matrix),
             charge("by-team", "vm", "matrix", matrix, group_by=("team",)),

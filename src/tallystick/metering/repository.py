@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from tallystick.metering.counting.queries import KEEP_UNITS, slice_arguments
+from tallystick.metering.counting.queries import KEEP_UNITS, slice_arguments, statement_for
 from tallystick.metering.domain.carried import scope
 from tallystick.metering.domain.slices import UsageSlice, UsageTotal
 from tallystick.platform import wire
@@ -131,7 +131,7 @@ async def insert_units(session: Session, slices: Sequence[UsageSlice]) -> None:
 
     The units never leave the database: the state before, and the last event of each unit since, decide.
     """
-    await session.execute(KEEP_UNITS, *slice_arguments(slices))
+    await session.execute(statement_for(KEEP_UNITS, slices), *slice_arguments(slices))
 
 
 async def promote_seal(session: Session) -> None:

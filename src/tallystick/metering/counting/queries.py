@@ -92,7 +92,9 @@ WHERE s.raw
 _SLICES = """
 WITH slices AS MATERIALIZED (
     SELECT account_no, meter_id, kind, field, filters::jsonb AS filters, ARRAY(SELECT jsonb_array_elements_text(split_by::jsonb)) AS split_by,
-           percentile, ordered, since, starts, ends, days::timestamptz[] AS days, from_batch, to_batch, scope, state_at, state_batch, ord
+           percentile, ordered, since, starts, ends, days::timestamptz[] AS days, from_batch, to_batch, scope, state_at, state_batch, ord,
+           EXISTS (SELECT FROM event_voids x WHERE x.account_no = n.account_no AND x.meter_id = n.meter_id AND x.occurred_at >= n.since
+                   AND x.occurred_at < n.ends AND x.batch_id <= n.to_batch) AS voided
     FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::boolean[], $9::timestamptz[],
                 $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bigint[], $14::bigint[], $15::bytea[], $16::timestamptz[],
                 $17::bigint[]) WITH ORDINALITY
@@ -102,29 +104,41 @@ WITH slices AS MATERIALIZED (
 """
 
 # One event of a slice, void ones left out: where it falls, whether it is evidence (what came before a recurring slice is not), its
-# value, the unit it names, and what it does to a level.
-_EVENTS = f"""
+# value, the unit it names, and what it does to a level. A unit is text, as jsonb writes it: equal values are written equally, because
+# numbers are stored in one spelling, and texts meet faster. Voids are looked for only where a slice has any, parts only where it is split.
+_PLAIN_EVENTS = f"""
     SELECT u.occurred_at, u.batch_id, u.position, u.occurred_at >= s.starts AS inside,
            CASE WHEN u.occurred_at >= s.starts THEN u.c_hi ELSE 0 END AS c_hi,
            CASE WHEN u.occurred_at >= s.starts THEN u.c_lo ELSE 0 END AS c_lo, u.unit_price,
            CASE WHEN s.kind = 'count' THEN CASE WHEN s.scope IS NOT NULL AND u.properties ->> '{OPERATION}' = 'remove' THEN -1 ELSE 1 END
                 WHEN s.field IS NULL THEN u.quantity
                 WHEN jsonb_typeof(u.properties -> s.field) = 'number' THEN (u.properties ->> s.field)::numeric END AS value,
-           CASE WHEN s.kind <> 'unique' THEN NULL WHEN s.field IS NULL THEN to_jsonb(u.quantity) ELSE u.properties -> s.field END AS item,
+           (CASE WHEN s.field IS NULL THEN to_jsonb(u.quantity) ELSE u.properties -> s.field END)::text COLLATE "C" AS item,
            u.properties ->> '{OPERATION}' IS DISTINCT FROM 'remove' AS adds,
-           CASE WHEN s.split_by = '{{}}' THEN s.split_by
-                ELSE ARRAY(SELECT u.properties ->> p.name FROM unnest(s.split_by) WITH ORDINALITY AS p (name, n) ORDER BY p.n)
-           END AS part
+           '{{}}'::text[] AS part
     FROM usage_events u
     WHERE u.account_no = s.account_no AND u.meter_id = s.meter_id
       AND u.occurred_at >= s.since AND u.occurred_at < s.ends AND u.occurred_at >= $18 AND u.occurred_at < $19
       AND u.batch_id > s.from_batch AND u.batch_id <= s.to_batch
-      AND NOT EXISTS (SELECT FROM event_voids x
-                      WHERE x.account_no = s.account_no AND x.meter_id = s.meter_id AND x.key = u.key AND x.batch_id <= s.to_batch)
+      AND (NOT s.voided OR NOT EXISTS (SELECT FROM event_voids x WHERE x.key = u.key AND x.batch_id <= s.to_batch))
       AND (s.filters IS NULL OR NOT EXISTS (
           SELECT FROM jsonb_array_elements(s.filters) f
           WHERE NOT coalesce(f -> 'in' @> (u.properties -> (f ->> 'property')), false)))
 """
+_SPLIT_EVENTS = _PLAIN_EVENTS.replace(
+    "'{}'::text[] AS part",
+    "ARRAY(SELECT u.properties ->> p.name FROM unnest(s.split_by) WITH ORDINALITY AS p (name, n) ORDER BY p.n) AS part",
+)
+_EVENTS = "/* events */"
+
+
+def _both(statement: str) -> tuple[str, str]:
+    """The statement over slices, for those that are not split and for those that are."""
+    assert _EVENTS in statement
+    return _SLICES + statement.replace(_EVENTS, _PLAIN_EVENTS), _SLICES + statement.replace(
+        _EVENTS, _SPLIT_EVENTS
+    )
+
 
 _EVEN = """
 SELECT s.ord,
@@ -162,7 +176,7 @@ CROSS JOIN LATERAL (
 ) v
 """
 
-_PARTS = f"""
+_PARTS = _both(f"""
 SELECT s.ord, e.* FROM slices s
 CROSS JOIN LATERAL (
     SELECT r.part, count(*) FILTER (WHERE r.inside) AS events, bit_xor(r.c_hi) AS hi, bit_xor(r.c_lo) AS lo,
@@ -179,10 +193,10 @@ CROSS JOIN LATERAL (
     FROM ({_EVENTS}) r
     GROUP BY r.part
 ) e
-"""
+""")
 
 # Twice grouped: equal values meet in a hash first, so that nothing the size of the events is sorted.
-_UNIQUE = f"""
+_UNIQUE = _both(f"""
 SELECT s.ord, e.* FROM slices s
 CROSS JOIN LATERAL (
     SELECT g.part, count(g.item) AS total, sum(g.events)::bigint AS events, bit_xor(g.hi) AS hi, bit_xor(g.lo) AS lo
@@ -190,9 +204,9 @@ CROSS JOIN LATERAL (
           FROM ({_EVENTS}) r GROUP BY r.part, r.item) g
     GROUP BY g.part
 ) e
-"""
+""")
 
-_DAYS = f"""
+_DAYS = _both(f"""
 SELECT s.ord, e.* FROM slices s
 CROSS JOIN LATERAL (
     SELECT i.part, i.day, sum(i.change) AS net, max(i.running) AS peak, bool_or(i.at = s.days[i.day]) AS at_start,
@@ -209,17 +223,17 @@ CROSS JOIN LATERAL (
     ) i
     GROUP BY i.part, i.day
 ) e
-"""
+""")
 
 # A unit is active from an instant whose last event adds it to the next instant with an event of it. Spans of one unit may share a
 # day; `counted` is the last day that earlier spans have.
 _CARRIED_UNITS = """
-    SELECT ARRAY(SELECT jsonb_array_elements_text(c.unit -> 0)) AS part, c.unit -> 1 AS item
+    SELECT ARRAY(SELECT jsonb_array_elements_text(c.unit -> 0)) AS part, (c.unit -> 1)::text COLLATE "C" AS item
     FROM meter_states m CROSS JOIN LATERAL jsonb_array_elements(m.units) AS c (unit)
     WHERE m.account_no = s.account_no AND m.meter_id = s.meter_id AND m.scope = s.scope AND m.at = s.state_at
       AND m.to_batch = s.state_batch
 """
-_UNITS = f"""
+_UNITS = _both(f"""
 SELECT s.ord, e.* FROM slices s
 CROSS JOIN LATERAL (
     WITH r AS MATERIALIZED ({_EVENTS}),
@@ -256,19 +270,19 @@ CROSS JOIN LATERAL (
     UNION ALL SELECT part, 0, count(*), 0, 0, 0 FROM held GROUP BY part
     UNION ALL SELECT part, 0, 0, count(*), bit_xor(c_hi), bit_xor(c_lo) FROM r WHERE inside GROUP BY part
 ) e
-"""
+""")
 
 
-_BY_DAY = f"""
+_BY_DAY = _both(f"""
 SELECT s.ord, e.* FROM slices s
 CROSS JOIN LATERAL (
     SELECT r.part, (r.occurred_at AT TIME ZONE $20)::date AS day, coalesce(sum(r.value), 0) AS quantity, count(*) AS events
     FROM ({_EVENTS}) r WHERE r.inside GROUP BY 1, 2
 ) e
 ORDER BY s.ord, e.day
-"""
+""")
 
-KEEP_UNITS = f"""{_SLICES}
+KEEP_UNITS = _both(f"""
 INSERT INTO meter_states (account_no, meter_id, scope, at, to_batch, levels, units)
 SELECT s.account_no, s.meter_id, s.scope, s.ends, s.to_batch, e.levels, e.units FROM slices s
 CROSS JOIN LATERAL (
@@ -282,12 +296,12 @@ CROSS JOIN LATERAL (
     )
     SELECT coalesce((SELECT jsonb_agg(jsonb_build_array(to_jsonb(part), held) ORDER BY part)
                      FROM (SELECT part, count(*)::text AS held FROM held GROUP BY part) p), '[]') AS levels,
-           coalesce((SELECT jsonb_agg(jsonb_build_array(to_jsonb(part), item) ORDER BY part, item) FROM held), '[]') AS units
+           coalesce((SELECT jsonb_agg(jsonb_build_array(to_jsonb(part), item::jsonb) ORDER BY part, item) FROM held), '[]') AS units
 ) e
 ORDER BY 1, 2, 3, 4, 5
 ON CONFLICT (account_no, meter_id, scope, at, to_batch) DO NOTHING
-"""
-"""Written by `repository.insert_units`; it stands here beside what it is made of."""
+""")
+"""Run by `repository.insert_units`; it stands here beside what it is made of."""
 
 
 async def simple(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
@@ -302,6 +316,15 @@ async def simple(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Rec
     return await session.fetch(_SIMPLE, *_plain_arguments(slices))
 
 
+def statement_for(both: tuple[str, str], slices: Sequence[UsageSlice]) -> str:
+    """Of a statement's two forms the one that serves these slices."""
+    return both[any(each.group_by or each.dimensions for each in slices)]
+
+
+async def _fetch(session: ReadSession, both: tuple[str, str], slices: Sequence[UsageSlice]) -> list[Record]:
+    return await session.fetch(statement_for(both, slices), *slice_arguments(slices))
+
+
 async def even(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
     """min, average and weighted sum of the events' quantities, unsplit and unfiltered: one row a slice.
 
@@ -312,29 +335,31 @@ async def even(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Recor
 
 async def parts(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
     """Any aggregation but unique, one row for each part that has events. Reads the rows of the slice's own index range."""
-    return await session.fetch(_SLICES + _PARTS, *slice_arguments(slices))
+    return await _fetch(session, _PARTS, slices)
 
 
 async def unique(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
     """How many different values each part has; rows as `parts`."""
-    return await session.fetch(_SLICES + _UNIQUE, *slice_arguments(slices))
+    return await _fetch(session, _UNIQUE, slices)
 
 
 async def days(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
     """What each day with events did to the level of a recurring count or sum: a row for each part and day; day 0 is before the start."""
-    return await session.fetch(_SLICES + _DAYS, *slice_arguments(slices))
+    return await _fetch(session, _DAYS, slices)
 
 
 async def units(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
     """Unit-days of recurring unique meters, the units held at the start and the evidence: rows of each part, to be added up."""
-    return await session.fetch(_SLICES + _UNITS, *slice_arguments(slices))
+    return await _fetch(session, _UNITS, slices)
 
 
 async def by_day_and_part(
     session: ReadSession, slices: Sequence[UsageSlice], timezone: str
 ) -> list[tuple[int, Part, date, Decimal, int]]:
     """(place of the slice, part, local date, sum of the values, events) of each part and day with events, in order of time."""
-    rows = await session.fetch(_SLICES + _BY_DAY, *slice_arguments(slices), timezone) if slices else []
+    if not slices:
+        return []
+    rows = await session.fetch(statement_for(_BY_DAY, slices), *slice_arguments(slices), timezone)
     return [(row["ord"] - 1, tuple(row["part"]), row["day"], row["quantity"], row["events"]) for row in rows]
 
 

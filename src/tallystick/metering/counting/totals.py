@@ -56,16 +56,16 @@ def route(slice_: UsageSlice) -> str:
 
 
 async def aggregate(session: ReadSession, slices: Sequence[UsageSlice]) -> list[UsageTotal]:
-    """The totals of any number of slices, in their order; nothing counted is zero. One statement for each of the six routes taken.
+    """The totals of any number of slices, in their order; nothing counted is zero. One statement for each of the routes taken, one more where slices are split.
 
     Recurring slices begin with their `base`: `with_states` looks it up. The same slice gives the same total for ever, whatever comes
     later, and whatever other slices are asked beside it. Raises `Invalid` for filters that are not values or lists of values.
     """
     found: list[UsageTotal | None] = [None] * len(slices)
-    taken: dict[str, list[int]] = defaultdict(list)
+    taken: dict[tuple[str, bool], list[int]] = defaultdict(list)
     for index, each in enumerate(slices):
-        taken[route(each)].append(index)
-    for name, places in taken.items():
+        taken[route(each), bool(each.group_by or each.dimensions)].append(index)
+    for (name, _), places in taken.items():
         chosen = [slices[place] for place in places]
         if name == "simple":
             totals = _simple(await queries.simple(session, chosen), len(chosen))
