@@ -13,6 +13,7 @@ from tallystick.accounts import queries as accounts
 from tallystick.accounts import repository as account_rows
 from tallystick.accounts.domain import Account, NewAccount
 from tallystick.accounts.service import open_account
+from tallystick.billing.corrections.sweep import arrive
 from tallystick.billing.service import explaining, ranges, runs
 from tallystick.catalog.domain import ChargeTerms, Terms
 from tallystick.catalog.service import make_meter, make_plan
@@ -25,7 +26,7 @@ from tallystick.kernel.actor import system_actor
 from tallystick.kernel.money import exponent
 from tallystick.ledger import queries as books
 from tallystick.metering.domain.events import IncomingEvent
-from tallystick.metering.service import ingest, seal
+from tallystick.metering.service import ingest
 from tallystick.platform.db import Database
 from tallystick.platform.edge import new_id, new_uuid
 from tallystick.subscriptions import queries as subscription_queries
@@ -185,7 +186,7 @@ class Lives:
 
     async def bill(self, as_of: datetime) -> None:
         """Each account's bills one by one, each first as a preview, then by a run at the instant it is due."""
-        await seal(self.database, patience=5)
+        await arrive(self.database, patience=5)
         for account in self.accounts:
             while True:
                 async with self.database.snapshot() as session:
