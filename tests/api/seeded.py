@@ -65,6 +65,10 @@ async def seed(client: httpx.AsyncClient, headers: dict[str, str]) -> Seeded:
     answer = await client.post(path, json={"to": "2024-02-02T00:00:00Z"}, headers=headers)
     assert answer.status_code in (200, 202), answer.text
     await make("/v1/events", {**usage, "id": "seed-3"})
+    purse = await make("/v1/wallets", {"account_id": account["id"], "name": "Seeded"})
+    ids["wallet_id"] = purse["id"]
+    await make(f"/v1/wallets/{purse['id']}/top-ups", {"kind": "granted", "amount": "5"})
+    ids["hold_id"] = (await make(f"/v1/wallets/{purse['id']}/holds", {"amount": "1"}))["id"]
     record = await make("/v1/billing", {"account_id": account["id"], "amount": "12.34"})
     ids["record_id"] = record["id"]
     paid = await make("/v1/billing", {"account_id": account["id"], "amount": "5.00", "status": "paid"})

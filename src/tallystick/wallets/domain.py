@@ -259,6 +259,17 @@ def hold_end(expires_at: datetime | None, now: datetime) -> datetime:
     return expires_at or now + USUAL_HOLD
 
 
+def coins(field: str, amount: Decimal, currency: str) -> Decimal:
+    """`amount` written with the currency's decimals. Raises `Invalid`, naming the field, where digits would be lost."""
+    places = exponent(currency)
+    written = round_fraction(Fraction(amount), places, Rounding.DOWN)
+    if written != amount:
+        raise Invalid.field(
+            field, f"has more than the {places} decimals of {currency}", code="too_many_decimals"
+        )
+    return written
+
+
 def check_price(kind: Kind, amount: Decimal, price: Decimal | None) -> Decimal:
     """What is paid for a top-up: nothing for a granted one, the amount itself unless a lower price is named. Raises `Invalid`."""
     if kind is Kind.GRANTED:

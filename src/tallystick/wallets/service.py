@@ -19,7 +19,6 @@ from tallystick.catalog import queries as catalog
 from tallystick.contracts.events import WalletGrantEnded, WalletToppedUp
 from tallystick.kernel.actor import Actor, system_actor
 from tallystick.kernel.errors import Stale
-from tallystick.kernel.money import quantize
 from tallystick.ledger import service as ledger
 from tallystick.platform import outbox
 from tallystick.platform.db import Database, ReadSession, Record, Session
@@ -41,6 +40,7 @@ from tallystick.wallets.domain import (
     capture,
     check_ends,
     check_price,
+    coins,
     facts,
     hold_end,
     reserve,
@@ -186,8 +186,8 @@ async def top_up(session: Session, actor: Actor, wallet: WalletView, new: TopUp)
         raise WrongCurrency(details={"currency": "is not the wallet's"})
     now = wallet.as_of
     check_ends(new.expires_at, now)
-    amount = quantize(new.amount, wallet.currency)
-    price = quantize(check_price(new.kind, amount, new.price), wallet.currency)
+    amount = coins("amount", new.amount, wallet.currency)
+    price = coins("price", check_price(new.kind, amount, new.price), wallet.currency)
     await _check_scope(session, Scope(tuple(new.meters or ()), tuple(new.plans or ())))
     scope = [None if codes is None else sorted(set(codes)) for codes in (new.meters, new.plans)]
     ends = min((at for at in (new.expires_at, wallet.expires_at) if at is not None), default=None)
