@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.invoicing.domain import notes
@@ -225,7 +225,8 @@ def test_what_a_later_invoice_corrected_is_not_credited_again() -> None:
     assert credit([line], totals([line]), {1: more}, Asked(), "EUR").total == Decimal("11.90")
 
 
-@given(st.lists(st.integers(0, 500), min_size=1, max_size=5))
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=4))
 def test_a_cumulated_split_only_grows_and_ends_at_its_parts(units: list[int]) -> None:
     parts = [Decimal(unit).scaleb(-2) for unit in units]
     steps = [cumulated(parts, Decimal(n).scaleb(-2), 2) for n in range(sum(units) + 1)]
@@ -267,6 +268,7 @@ def _fraction(ratio: tuple[int, int]) -> Any:
     return Fraction(*ratio)
 
 
+@settings(deadline=None)
 @given(invoices(), st.data())
 def test_notes_of_any_kind_never_exceed_their_invoice_and_the_last_takes_the_remainder(
     book: Ledger, data: st.DataObject
@@ -279,6 +281,8 @@ def test_notes_of_any_kind_never_exceed_their_invoice_and_the_last_takes_the_rem
             if kind == "amount" and left > 0:
                 wanted = data.draw(st.integers(1, int(left / unit))) * unit
                 assert book.credit(amount=wanted).total == wanted
+                if wanted == left:
+                    _all_is_gone(book)
             elif kind == "lines":
                 line = data.draw(st.sampled_from(book.lines))
                 gone_ = book.taken.get(line.position, Taken()).amount
@@ -294,18 +298,58 @@ def test_notes_of_any_kind_never_exceed_their_invoice_and_the_last_takes_the_rem
         _holds(book)
     if book.left > 0:
         book.credit()
-        assert book.left == 0
-        for line in book.lines:
-            taken = book.taken.get(line.position, Taken(ZERO, (ZERO,) * len(line.taxes)))
-            assert taken.amount == line.whole
-            assert list(taken.taxes) == [share.amount for share in line.taxes]
+        _all_is_gone(book)
     _holds(book)
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.integers(1, 60),
+    st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=3),
+    st.lists(st.tuples(st.booleans(), st.integers(1, 9)), max_size=20),
+)
+def test_notes_in_either_terms_mix_on_one_line(
+    units: int, rates: list[tuple[int, bool]], wishes: list[tuple[bool, int]]
+) -> None:
+    """By the line's amount and by the total in any order, on a line so small that every cent is a rounding."""
+    held = sum(amount for amount, included in rates if included)
+    shares = tuple(
+        TaxShare(f"t{n}", "T", Decimal(n), ZERO, Decimal(amount).scaleb(-2), included)
+        for n, (amount, included) in enumerate(rates)
+    )
+    line = Line(1, Decimal(units + held).scaleb(-2), shares)
+    book = Ledger([line])
+    for by_total, cents in wishes:
+        amount = Decimal(cents).scaleb(-2)
+        taken = book.taken.get(1, Taken()).amount
+        if by_total and book.left > 0:
+            amount = min(amount, book.left)
+            assert book.credit(amount=amount).total == amount
+        elif not by_total and line.whole > taken:
+            amount = min(amount, line.whole - taken)
+            assert book.credit(NoteLine(1, amount)).subtotal == amount
+        _holds(book)
+    if book.left > 0:
+        book.credit()
+    _all_is_gone(book)
+
+
+def _all_is_gone(book: Ledger) -> None:
+    assert book.left == 0
+    for line in book.lines:
+        taken = book.taken.get(line.position, Taken(ZERO, (ZERO,) * len(line.taxes)))
+        assert taken.amount == line.whole
+        assert list(taken.taxes) == [share.amount for share in line.taxes]
 
 
 def _holds(book: Ledger) -> None:
     assert book.left >= 0 or not book.notes
     for note in book.notes:
         assert note.total > 0
+        for each in note.lines:
+            sign = -1 if book.lines[each.position - 1].whole < 0 else 1
+            assert sign * each.amount >= 0
+            assert all(sign * share.amount >= 0 for share in each.taxes)
         assert note.total == sum((line.total for line in note.lines), ZERO)
         assert note.total == note.subtotal - note.included_tax + note.tax
         assert note.tax == sum((share.amount for line in note.lines for share in line.taxes), ZERO)
