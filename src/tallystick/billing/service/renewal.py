@@ -114,7 +114,8 @@ def in_order(book: Book, bills: Sequence[Bill]) -> tuple[list[Bill], list[int]]:
 
     A bill waits where another account owes two before it: its second one is then due first.
     """
-    following = [_step(book, bill, [], []) for bill in bills]
+    last = max((bill.instant for bill in bills), default=None)
+    following = [_step(book, bill, [], []) for bill in bills if bill.instant != last]
     horizon = min((at for at in following if at is not None), default=None)
     now = [bill for bill in bills if horizon is None or bill.instant <= horizon]
     now.sort(key=lambda bill: (bill.instant, bill.account.no))
