@@ -209,7 +209,7 @@ class Lives:
         async with self.database.snapshot() as session:
             made = (await invoices.invoices(session, limit=50, run_id=run_id)).rows
             lines = {each.id: await invoices.lines(session, each.id) for each in made}
-        wanted = sorted(_shape(draft, draft.lines) for draft in preview.drafts)
+        wanted = sorted(_shape(draft, draft.lines) for draft in preview.drafts if draft.lines)
         assert sorted(_shape(each, lines[each.id]) for each in made) == wanted
 
 

@@ -267,28 +267,20 @@ def reductions_of(
     """What of a correction that makes a price come to `amount` was never charged, or is given back the way it came.
 
     The reductions of the corrected lines are taken again from `amount` in their order: percentages as such, fixed coupons and granted
-    credit as much as they were and never more than is left. The difference to what stands is the correction's. What a note `given` by
+    credit as much as they took and never more than is left. The difference to what stands is the correction's. What a note `given` by
     hand gave back before is not given back again.
     """
     mode, scale = Rounding.HALF_AWAY, exponent(currency)
     taken: dict[tuple[str, UUID], Reduction] = {}
-    whole: dict[tuple[str, UUID], Decimal] = defaultdict(Decimal)
     for line in own:
         for each in line.reductions:
-            taken[each.source, each.id] = replace(
-                taken.get((each.source, each.id), each), amount=_so_far(taken, each)
-            )
-            if line.corrects is None:
-                whole[each.source, each.id] += each.amount
+            sofar = taken[each.source, each.id].amount if (each.source, each.id) in taken else ZERO
+            taken[each.source, each.id] = replace(each, amount=sofar + each.amount)
     rest, found = amount, []
-    for key, each in taken.items():
+    for each in taken.values():
         if each.source == NOTE:
             continue
-        due = min(whole[key], max(rest, ZERO))
-        if (
-            key[0] == GRANT
-        ):  # what was given back may be spent by now: the invoice's own draws see what is there
-            due = min(due, max(each.amount, ZERO))
+        due = min(each.amount, max(rest, ZERO))
         if each.percent is not None:
             due = round_fraction(Fraction(rest) * Fraction(each.percent) / 100, scale, mode)
         rest -= due
@@ -300,11 +292,6 @@ def reductions_of(
         first = original(own)
         found.append(Reduction(NOTE, first.invoice_id, "credited before", max(stands - given, ZERO) - back))
     return tuple(found)
-
-
-def _so_far(taken: Mapping[tuple[str, UUID], Reduction], each: Reduction) -> Decimal:
-    before = taken.get((each.source, each.id))
-    return each.amount + (before.amount if before is not None else ZERO)
 
 
 def sort(lines: Sequence[tuple[Decimal, Rates]], found: Sequence[Line]) -> Sorted:
