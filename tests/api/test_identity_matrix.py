@@ -45,6 +45,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /v1/accounts/{account_id}": {"locale": "de-DE"},
     "PUT /accounts/{account_id}": {"locale": "de-DE"},
     "POST /v1/invoices/preview": {"account_id": None},
+    "POST /v1/coupons/apply": {"code": "SEEDED", "account_id": None},
 }
 """A right body for each route that takes one and an id; None stands for the id."""
 
