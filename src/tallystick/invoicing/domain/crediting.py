@@ -187,7 +187,10 @@ def in_terms(line: OpenLine, amount: Decimal, scale: int) -> CreditedLine:
 
 
 def with_tax(line: OpenLine, total: Decimal, scale: int) -> CreditedLine:
-    """Credits `total`, taxes on top included, of the line (turned above zero)."""
+    """Credits `total`, taxes on top included, of the line (turned above zero).
+
+    What is left for the line once its taxes have theirs fits into it: where all that is gone is counted, no part of `cumulated` exceeds.
+    """
     added = line.added
     before = line.taken.amount + sum((line.taken.taxes[i] for i in added), ZERO)
     goal = cumulated([*(line.taxes[i] for i in added), line.whole], before + total, scale)
@@ -196,10 +199,6 @@ def with_tax(line: OpenLine, total: Decimal, scale: int) -> CreditedLine:
     for i, reached in zip(added, goal, strict=False):
         shares[i] = min(_grown(line, i, reached), room)
         room -= shares[i]
-    # Notes in the line's terms may have left less of it than of its taxes: those take what is too much.
-    for i in added:
-        more = min(max(room - line.left, ZERO), line.taxes[i] - line.taken.taxes[i] - shares[i])
-        shares[i], room = shares[i] + more, room - more
     return _credited(line, room, shares, scale)
 
 
