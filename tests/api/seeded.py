@@ -69,7 +69,7 @@ async def seed(client: httpx.AsyncClient, headers: dict[str, str]) -> Seeded:
     ids["wallet_id"] = purse["id"]
     await make(f"/v1/wallets/{purse['id']}/top-ups", {"kind": "granted", "amount": "5"})
     ids["hold_id"] = (await make(f"/v1/wallets/{purse['id']}/holds", {"amount": "1"}))["id"]
-    coupon = {"code": "SEEDED", "name": "Seeded", "kind": "percent", "value": 10, "livemode": False}
+    coupon = {"code": "SEEDED", "name": "Seeded", "kind": "percent", "value": 10, "livemode": False, "per_account": 9}
     ids["coupon_id"] = (await make("/v1/coupons", coupon))["id"]
     given = await make("/v1/coupons/apply", {"code": "SEEDED", "account_id": account["id"]})
     ids["applied_id"] = given["id"]
