@@ -92,6 +92,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "PUT /v1/plans/{plan_id}": {"name": "Q"},
     "POST /v1/meters": {"code": "m", "aggregation": "sum"},
     "POST /v1/services": {"name": "S"},
+    "POST /v1/catalog/diff": {"file": "plans: {}"},
+    "POST /v1/catalog/apply": {"file": "plans: {}"},
     "POST /v1/taxes": {"code": "t", "name": "T", "rate": 1},
     "PUT /v1/taxes/{tax_id}": {"name": "U"},
     "PUT /v1/accounts/{account_id}/taxes": {"codes": []},

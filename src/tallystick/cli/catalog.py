@@ -16,14 +16,11 @@ from tallystick.cli.output import JsonOption
 from tallystick.cli.progress import Steps
 from tallystick.cli.runtime import with_database
 from tallystick.kernel.actor import system_actor
-from tallystick.kernel.errors import Invalid
 from tallystick.platform.db import Database
 from tallystick.platform.edge import system_now
 
 app = typer.Typer(help="The catalog as a file: plans, meters, services, taxes.", no_args_is_help=True)
-File = Annotated[
-    Path, typer.Argument(exists=True, dir_okay=False, readable=True, allow_dash=True, help="A YAML file; - reads standard input.")
-]  # fmt: skip
+File = Annotated[Path, typer.Argument(help="A YAML file; - reads standard input.")]
 Prune = Annotated[bool, typer.Option("--prune", help="Retire plans and taxes that the file does not name.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ACTOR = system_actor("cli")
@@ -181,8 +178,8 @@ def _steps() -> Steps:
 
 def _read(file: Path) -> tuple[str, str]:
     if str(file) == "-":
-        return decoded(sys.stdin.buffer.read()), "catalog.yaml"
+        return decoded(sys.stdin.buffer.read()), "-"
     try:
         return decoded(file.read_bytes()), file.name
     except OSError:
-        raise Invalid.field("file", "cannot be read") from None
+        raise typer.BadParameter("cannot be read", param_hint="FILE") from None

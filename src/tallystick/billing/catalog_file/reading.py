@@ -31,6 +31,7 @@ _WORDS = {"": None, "~": None} | {
     for spelling in (word, word.capitalize(), word.upper())
 }
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.:\[\]-]", re.ASCII)
 _INDENT_TAB = re.compile(r"^ *\t[ \t]*(?=[^\s#])", re.MULTILINE)
 
 
@@ -99,16 +100,28 @@ def decoded(data: bytes) -> str:
         raise refusal([Mistake(line, column, "", "is not UTF-8")]) from None
 
 
-def refusal(mistakes: list[Mistake], name: str = "catalog.yaml") -> CatalogFileInvalid:
-    """The refusal that tells the mistakes in order of their places: details maps `catalog.yaml:17:5: plans.pro.price` to a sentence."""
+def refusal(mistakes: list[Mistake], name: str | None = "catalog.yaml") -> CatalogFileInvalid:
+    """The refusal that tells the mistakes in order of their places: details maps `catalog.yaml:17:5: plans.pro.price` to a sentence.
+
+    Without a file's name, as over HTTP, `file[17:5].plans.pro.price`.
+    """
     details: dict[str, str] = {}
-    for mistake in sorted(set(mistakes))[:MAX_SHOWN]:
-        place = f"{name}:{mistake.line}:{mistake.column}"
-        key = f"{place}: {mistake.path}" if mistake.path else place
+    told = sorted(set(mistakes))
+    for mistake in told[:MAX_SHOWN]:
+        key = _place(mistake, name)
         details[key] = f"{details[key]}; {mistake.sentence}" if key in details else mistake.sentence
-    if len(mistakes) > MAX_SHOWN:
-        details[name] = f"has {len(set(mistakes))} mistakes; the first {MAX_SHOWN} are told"
+    if len(told) > MAX_SHOWN:
+        details[name or "file"] = f"has {len(told)} mistakes; the first {MAX_SHOWN} are told"
     return CatalogFileInvalid(details=details)
+
+
+def _place(mistake: Mistake, name: str | None) -> str:
+    path = _UNSAFE.sub("?", mistake.path)[:200]  # names that are no plain words are not repeated
+    if name is None:
+        place = f"file[{mistake.line}:{mistake.column}]"
+        return f"{place}.{path}"[:100] if path and "?" not in path else place
+    place = f"{name}:{mistake.line}:{mistake.column}"
+    return f"{place}: {path}" if path else place
 
 
 def plain(node: Node) -> Any:

@@ -1,5 +1,6 @@
 """Diff, apply, rollback. Each works in the caller's transaction and does not commit it: what fails half-way leaves nothing."""
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -97,9 +98,10 @@ class Applied:
     difference: Difference
 
 
-async def export(session: ReadSession, entity_id: int) -> str:
+async def export(session: ReadSession, entity_id: int, *, with_taxes: bool = True) -> str:
     """The catalog as a file, with the taxes of this entity."""
-    return write((await queries.standing(session, entity_id)).content)
+    content = (await queries.standing(session, entity_id)).content
+    return write(content if with_taxes else {**content, TAXES.name: {}})
 
 
 async def diff(
@@ -109,12 +111,14 @@ async def diff(
     *,
     now: datetime,
     prune: bool = False,
-    name: str = "catalog.yaml",
+    name: str | None = "catalog.yaml",
     named: bool = False,
 ) -> Difference:
-    """What applying `text` would change. `named`: with the accounts that are touched. Raises `CatalogFileInvalid` with every mistake."""
+    """What applying `text` would change. `named`: with the accounts that are touched; `name`: the file's, None where it has none. Raises `CatalogFileInvalid` with every mistake."""
     standing = await queries.standing(session, actor.entity_id)
-    checked = check(text, standing.content)
+    checked = await asyncio.to_thread(
+        check, text, standing.content
+    )  # pure, and seconds long for a large file
     if checked.mistakes:
         raise refusal(checked.mistakes, name)
     changes = compare(standing.content, checked.content, prune=prune)
@@ -166,7 +170,7 @@ async def apply(
     *,
     now: datetime,
     prune: bool = False,
-    name: str = "catalog.yaml",
+    name: str | None = "catalog.yaml",
     expected: str | None = None,
     rolled_back_to: int | None = None,
 ) -> Applied:
@@ -183,7 +187,7 @@ async def apply(
     await _write(session, actor, difference)
     after = await queries.standing(session, actor.entity_id)
     number = await repository.insert_application(
-        session, actor, kind="apply" if rolled_back_to is None else "rollback", rolled_back_to=rolled_back_to, name=name,
+        session, actor, kind="apply" if rolled_back_to is None else "rollback", rolled_back_to=rolled_back_to, name=name or "",
         digest=_digest(text), prune=prune, summary=difference.summary, before=write(difference.standing.content),
         after=write(after.content),
     )  # fmt: skip
@@ -222,7 +226,9 @@ async def _lock(session: Session) -> None:
 
 
 async def _write(session: Session, actor: Actor, difference: Difference) -> None:
-    """Kind by kind, what others name first. A new kind is one more function here."""
+    """Kind by kind, what others name first. A new kind is one more function here. Taxes need their own right."""
+    if any(change.kind == TAXES.singular and change.does_something for change in difference.changes):
+        actor.require("taxes:write")
     steps = {
         TAXES.singular: _write_taxes,
         METERS.singular: _write_meters,

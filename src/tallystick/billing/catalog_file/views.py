@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from tallystick.billing.catalog_file.comparing import Action, Change
+from tallystick.billing.catalog_file.queries import Application
 from tallystick.billing.catalog_file.revenue import rounded
 from tallystick.billing.catalog_file.service import Applied, Difference, Effect
 from tallystick.billing.catalog_file.writing import scalar
@@ -29,6 +30,22 @@ def difference_view(difference: Difference) -> dict[str, Any]:
 def applied_view(applied: Applied) -> dict[str, Any]:
     """For programs: what was applied, under which version; null where there was nothing to change."""
     return {"version": applied.number, **difference_view(applied.difference)}
+
+
+def version_view(each: Application) -> dict[str, Any]:
+    """One of the history, without the catalogs themselves."""
+    names = (
+        "number",
+        "kind",
+        "rolled_back_to",
+        "principal",
+        "name",
+        "digest",
+        "prune",
+        "summary",
+        "created_at",
+    )
+    return {name: getattr(each, name) for name in names}
 
 
 def _change_view(difference: Difference, change: Change) -> dict[str, Any]:
