@@ -44,7 +44,7 @@ EVENTS_SQL = """
 INSERT INTO usage_events (account_no, occurred_at, batch_id, c_hi, c_lo, key, meter_id, position, quantity, source, event_id, properties)
 SELECT a.no, $3::timestamptz + e * ($4::interval / $2::int), 1, hashint8extended(e, a.no), hashint8extended(e, a.no + 1), gen_random_uuid(),
        meter.id, e, (e % 20) + 0.5, 'bench', e::text,
-       CASE WHEN meter.code = 'users' THEN jsonb_build_object('user', 'user-' || (e * 7919 % 5000)) END
+       CASE WHEN meter.code = 'users' THEN jsonb_build_object('user', 'user-' || (e::bigint * 7919 % 5000)) END
 FROM accounts a, meters meter, generate_series(1, $2::int) e WHERE meter.code = ANY($1::text[]) AND a.no = ANY($5::bigint[])
 ORDER BY 1, 7, 2
 """

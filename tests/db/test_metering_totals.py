@@ -266,7 +266,7 @@ async def test_totals_read_the_covering_index_alone_and_only_the_months_asked(
     if kinds[0] == "sum":
         statement, arguments = counting._SIMPLE, counting._plain_arguments(slices)
     else:
-        statement, arguments = counting._SLICES + counting._EVEN, counting.slice_arguments(slices)
+        statement, arguments = counting.EVEN[0], counting.slice_arguments(slices)
     async with database.read() as session:
         (plan,) = await session.fetchrow(
             "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement, *arguments

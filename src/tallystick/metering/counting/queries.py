@@ -32,7 +32,7 @@ SELECT s.ord,
                        WHERE m.account_no = s.account_no AND m.meter_id = s.meter_id
                          AND m.occurred_at >= s.starts AND m.occurred_at < s.ends
                          AND m.occurred_at >= $10 AND m.occurred_at < $11
-                         AND m.batch_id > s.from_batch AND m.batch_id <= s.to_batch
+                         AND m.batch_id + 0 > s.from_batch AND m.batch_id + 0 <= s.to_batch
                          AND NOT EXISTS (SELECT FROM event_voids x WHERE x.key = m.key AND x.batch_id <= s.to_batch)) END
        END AS quantity,
        e.events - v.events AS events,
@@ -48,7 +48,7 @@ CROSS JOIN LATERAL (
     WHERE u.account_no = s.account_no AND u.meter_id = s.meter_id
       AND u.occurred_at >= s.starts AND u.occurred_at < s.ends
       AND u.occurred_at >= $10 AND u.occurred_at < $11
-      AND u.batch_id > s.from_batch AND u.batch_id <= s.to_batch
+      AND u.batch_id + 0 > s.from_batch AND u.batch_id + 0 <= s.to_batch
 ) e
 CROSS JOIN LATERAL (
     SELECT count(*) AS events, coalesce(sum(x.quantity), 0) AS total,
@@ -77,7 +77,7 @@ CROSS JOIN LATERAL (
         WHERE u.account_no = s.account_no AND u.meter_id = s.meter_id
           AND u.occurred_at >= s.starts AND u.occurred_at < s.ends
           AND u.occurred_at >= $10 AND u.occurred_at < $11
-          AND u.batch_id > s.from_batch AND u.batch_id <= s.to_batch
+          AND u.batch_id + 0 > s.from_batch AND u.batch_id + 0 <= s.to_batch
           AND NOT EXISTS (SELECT FROM event_voids x
                           WHERE x.account_no = s.account_no AND x.meter_id = s.meter_id
                             AND x.key = u.key AND x.batch_id <= s.to_batch)
@@ -94,7 +94,8 @@ WITH slices AS MATERIALIZED (
     SELECT account_no, meter_id, kind, field, filters::jsonb AS filters, ARRAY(SELECT jsonb_array_elements_text(split_by::jsonb)) AS split_by,
            percentile, ordered, since, starts, ends, days::timestamptz[] AS days, from_batch, to_batch, scope, state_at, state_batch, ord,
            EXISTS (SELECT FROM event_voids x WHERE x.account_no = n.account_no AND x.meter_id = n.meter_id AND x.occurred_at >= n.since
-                   AND x.occurred_at < n.ends AND x.batch_id <= n.to_batch) AS voided
+                   AND x.occurred_at < n.ends AND x.batch_id <= n.to_batch) AS voided,
+           kind = 'min' AS least, kind = 'weighted_sum' AS weighted, kind = 'average' OR scope IS NOT NULL AS summed
     FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::boolean[], $9::timestamptz[],
                 $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bigint[], $14::bigint[], $15::bytea[], $16::timestamptz[],
                 $17::bigint[]) WITH ORDINALITY
@@ -103,6 +104,8 @@ WITH slices AS MATERIALIZED (
 )
 """
 
+# Batches are compared as `batch_id + 0`, so that their own index, which finds what arrived lately, is never taken for a slice of a period:
+# the covering index holds the batch beside each event.
 # One event of a slice, void ones left out: where it falls, whether it is evidence (what came before a recurring slice is not), its
 # value, the unit it names, and what it does to a level. A unit is text, as jsonb writes it: equal values are written equally, because
 # numbers are stored in one spelling, and texts meet faster. Voids are looked for only where a slice has any, parts only where it is split.
@@ -119,8 +122,10 @@ _PLAIN_EVENTS = f"""
     FROM usage_events u
     WHERE u.account_no = s.account_no AND u.meter_id = s.meter_id
       AND u.occurred_at >= s.since AND u.occurred_at < s.ends AND u.occurred_at >= $18 AND u.occurred_at < $19
-      AND u.batch_id > s.from_batch AND u.batch_id <= s.to_batch
-      AND (NOT s.voided OR NOT EXISTS (SELECT FROM event_voids x WHERE x.key = u.key AND x.batch_id <= s.to_batch))
+      AND u.batch_id + 0 > s.from_batch AND u.batch_id + 0 <= s.to_batch
+      AND (NOT s.voided OR NOT EXISTS (
+          SELECT FROM event_voids x
+          WHERE x.account_no = s.account_no AND x.meter_id = s.meter_id AND x.key = u.key AND x.batch_id <= s.to_batch))
       AND (s.filters IS NULL OR NOT EXISTS (
           SELECT FROM jsonb_array_elements(s.filters) f
           WHERE NOT coalesce(f -> 'in' @> (u.properties -> (f ->> 'property')), false)))
@@ -140,41 +145,49 @@ def _both(statement: str) -> tuple[str, str]:
     )
 
 
-_EVEN = """
+def _even(recurring: bool) -> str:
+    """Plain min, average and weighted sum. What asks where an event lies to the start is there for recurring slices only."""
+    inside = "FILTER (WHERE {}.occurred_at >= s.starts)" if recurring else ""
+    before = "coalesce(sum({0}.quantity) FILTER (WHERE {0}.occurred_at < s.starts), 0)" if recurring else "0"
+    moment = "greatest({}.occurred_at, s.starts)" if recurring else "{}.occurred_at"
+    return f"""{_SLICES}
 SELECT s.ord,
-       CASE WHEN s.kind <> 'min' THEN NULL WHEN v.events = 0 THEN e.smallest ELSE (
+       CASE WHEN NOT s.least THEN NULL WHEN v.events = 0 THEN e.smallest ELSE (
            SELECT min(m.quantity) FROM usage_events m
            WHERE m.account_no = s.account_no AND m.meter_id = s.meter_id AND m.occurred_at >= s.since AND m.occurred_at < s.ends
-             AND m.occurred_at >= $18 AND m.occurred_at < $19 AND m.batch_id > s.from_batch AND m.batch_id <= s.to_batch
-             AND NOT EXISTS (SELECT FROM event_voids x WHERE x.key = m.key AND x.batch_id <= s.to_batch)) END AS smallest,
+             AND m.occurred_at >= $18 AND m.occurred_at < $19 AND m.batch_id + 0 > s.from_batch AND m.batch_id + 0 <= s.to_batch
+             AND NOT EXISTS (SELECT FROM event_voids x
+                             WHERE x.account_no = s.account_no AND x.meter_id = s.meter_id AND x.key = m.key AND x.batch_id <= s.to_batch))
+       END AS smallest,
        e.total - v.total AS total, e.before - v.before AS before, e.integral - v.integral AS integral,
        e.events - v.events AS events, e.hi # v.hi AS hi, e.lo # v.lo AS lo
 FROM slices s
 CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE u.occurred_at >= s.starts) AS events,
-           min(u.quantity) FILTER (WHERE s.kind = 'min') AS smallest,
-           coalesce(sum(u.quantity) FILTER (WHERE s.kind <> 'min'), 0) AS total,
-           coalesce(sum(u.quantity) FILTER (WHERE u.occurred_at < s.starts), 0) AS before,
-           coalesce(sum(u.quantity * extract(epoch FROM s.ends - greatest(u.occurred_at, s.starts)))
-               FILTER (WHERE s.kind = 'weighted_sum'), 0) AS integral,
-           coalesce(bit_xor(u.c_hi) FILTER (WHERE u.occurred_at >= s.starts), 0) AS hi,
-           coalesce(bit_xor(u.c_lo) FILTER (WHERE u.occurred_at >= s.starts), 0) AS lo
+    SELECT count(*) {inside.format("u")} AS events,
+           min(u.quantity) FILTER (WHERE s.least) AS smallest,
+           coalesce(sum(u.quantity) FILTER (WHERE s.summed), 0) AS total,
+           {before.format("u")} AS before,
+           coalesce(sum(u.quantity * extract(epoch FROM s.ends - {moment.format("u")})) FILTER (WHERE s.weighted), 0) AS integral,
+           coalesce(bit_xor(u.c_hi) {inside.format("u")}, 0) AS hi, coalesce(bit_xor(u.c_lo) {inside.format("u")}, 0) AS lo
     FROM usage_events u
     WHERE u.account_no = s.account_no AND u.meter_id = s.meter_id
       AND u.occurred_at >= s.since AND u.occurred_at < s.ends AND u.occurred_at >= $18 AND u.occurred_at < $19
-      AND u.batch_id > s.from_batch AND u.batch_id <= s.to_batch
+      AND u.batch_id + 0 > s.from_batch AND u.batch_id + 0 <= s.to_batch
 ) e
 CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE x.occurred_at >= s.starts) AS events, coalesce(sum(x.quantity), 0) AS total,
-           coalesce(sum(x.quantity) FILTER (WHERE x.occurred_at < s.starts), 0) AS before,
-           coalesce(sum(x.quantity * extract(epoch FROM s.ends - greatest(x.occurred_at, s.starts))), 0) AS integral,
-           coalesce(bit_xor(x.c_hi) FILTER (WHERE x.occurred_at >= s.starts), 0) AS hi,
-           coalesce(bit_xor(x.c_lo) FILTER (WHERE x.occurred_at >= s.starts), 0) AS lo
+    SELECT count(*) {inside.format("x")} AS events, coalesce(sum(x.quantity) FILTER (WHERE s.summed), 0) AS total,
+           {before.format("x")} AS before,
+           coalesce(sum(x.quantity * extract(epoch FROM s.ends - {moment.format("x")})), 0) AS integral,
+           coalesce(bit_xor(x.c_hi) {inside.format("x")}, 0) AS hi, coalesce(bit_xor(x.c_lo) {inside.format("x")}, 0) AS lo
     FROM event_voids x
     WHERE x.account_no = s.account_no AND x.meter_id = s.meter_id AND x.occurred_at >= s.since AND x.occurred_at < s.ends
       AND x.event_batch_id > s.from_batch AND x.event_batch_id <= s.to_batch AND x.batch_id <= s.to_batch
 ) v
 """
+
+
+EVEN = _even(recurring=False), _even(recurring=True)
+"""The statement of `even` for slices of which none is recurring, and for others."""
 
 _PARTS = _both(f"""
 SELECT s.ord, e.* FROM slices s
@@ -330,7 +343,7 @@ async def even(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Recor
 
     The covering index alone, as for sums; voids are subtracted, and only a least value with voids in its range is read from the rows.
     """
-    return await session.fetch(_SLICES + _EVEN, *slice_arguments(slices))
+    return await session.fetch(EVEN[any(each.recurring for each in slices)], *slice_arguments(slices))
 
 
 async def parts(session: ReadSession, slices: Sequence[UsageSlice]) -> list[Record]:
