@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 from tallystick.accounts.domain import Account, usage_schedule
@@ -10,7 +11,17 @@ from tallystick.catalog.domain import PlanVersion
 from tallystick.invoicing.domain.assemble import (
     Inputs,
 )
-from tallystick.kernel.period import Coverage, Due, Part, Period, Terms, close_instant, next_due, period_at
+from tallystick.kernel.period import (
+    Coverage,
+    Due,
+    Part,
+    Period,
+    Schedule,
+    Terms,
+    close_instant,
+    next_due,
+    period_at,
+)
 from tallystick.metering.domain.slices import UsageSlice, UsageTotal
 from tallystick.subscriptions.domain import Subscription, coverage_of
 
@@ -65,8 +76,14 @@ def after(covered: Coverage, fee: Part | None, usage: Part | None) -> Coverage:
 
 def usage_month(account: Account, billed_to: datetime) -> RecordedPart:
     """The calendar month of recorded usage that follows `billed_to`."""
-    month = period_at(usage_schedule(account), billed_to).period
+    month = _month(usage_schedule(account), billed_to)
     return RecordedPart(Period(max(month.start, billed_to), month.end), month.end)
+
+
+@lru_cache(maxsize=4096)
+def _month(schedule: Schedule, at: datetime) -> Period:
+    """Most accounts share their months with thousands of others."""
+    return period_at(schedule, at).period
 
 
 def due_bill(book: Book, account: Account, as_of: datetime | None) -> Bill | None:
