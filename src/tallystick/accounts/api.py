@@ -43,7 +43,7 @@ Filter = Annotated[str | None, Query(max_length=255)]
 @accounts.post(
     "", status_code=201, summary="Open an account", response_model=Envelope[AccountView], responses=responses(409)
 )  # fmt: skip
-async def open_account(
+async def create_account(
     request: Request, body: AccountIn, session: Writing, actor: Actor = allow("accounts:write")
 ) -> Response:
     """For staff and services; customers get theirs when they register."""
@@ -88,7 +88,7 @@ async def get_account(
     "/{account_id}", summary="Change an account", response_model=Envelope[AccountView],
     responses=responses(404, 409, 412),
 )  # fmt: skip
-async def change_account(
+async def update_account(
     request: Request, account_id: AccountId, body: AccountPut, session: Writing, actor: Actor = allow("accounts:write")
 ) -> Response:  # fmt: skip
     """Fields left out stay; `null` clears where that is possible. A new `timezone` applies from the next period on."""
@@ -100,7 +100,7 @@ async def change_account(
 
 
 @clocks.post("", status_code=201, summary="Make a test clock", response_model=Envelope[Clock])
-async def make_clock(
+async def create_test_clock(
     request: Request, body: ClockIn, session: Writing, actor: Actor = allow("clocks:write")
 ) -> Response:
     """It stands still until it is advanced. Accounts opened with its id belong to the test entity and live by its time."""
@@ -111,7 +111,7 @@ async def make_clock(
 
 
 @clocks.get("", summary="Test clocks, newest first", response_model=Listing[Clock])
-async def list_clocks(
+async def list_test_clocks(
     request: Request, session: Reading, limit: Annotated[Limit, Query()] = 50, cursor: str | None = None,
     actor: Actor = allow("clocks:read"),
 ) -> Response:  # fmt: skip

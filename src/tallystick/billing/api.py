@@ -65,7 +65,7 @@ async def _account(session: ReadSession, actor: Actor, account_id: str) -> tuple
     response_model=Envelope[UsageOut],
     responses=responses(404),
 )
-async def current_usage(
+async def get_current_usage(
     request: Request, account_id: str, session: Reading, actor: Actor = allow("usage:read")
 ) -> Response:
     account, _ = await _account(session, actor, account_id)
@@ -92,7 +92,7 @@ async def close_account(
     response_model=Envelope[EventOut],
     responses=responses(404),
 )
-async def event_fate(
+async def get_event(
     request: Request,
     event_id: Annotated[str, Path(max_length=255)],
     session: Reading,
@@ -109,7 +109,7 @@ async def event_fate(
     response_model=Envelope[InvoiceOut],
     responses=responses(404, 409),
 )
-async def bill_range(
+async def create_invoice(
     request: Request, body: RangeIn, session: Writing, actor: Actor = allow("invoices:write")
 ) -> Response:
     """Closed periods are billed whole, the open one up to `period_end` or now; its close later bills the difference."""
@@ -130,7 +130,7 @@ async def bill_range(
     response_model=Envelope[PreviewOut],
     responses=responses(404, 409),
 )
-async def preview(
+async def preview_invoice(
     request: Request, body: PreviewIn, session: Writing, actor: Actor = allow("invoices:read")
 ) -> Response:
     account, now = await _account(session, actor, body.account_id)
@@ -157,7 +157,7 @@ async def preview(
     response_model=Envelope[ExplanationOut],
     responses=responses(404),
 )
-async def explain(
+async def explain_invoice(
     request: Request,
     invoice_id: UUID,
     session: Reading,
@@ -176,7 +176,7 @@ async def explain(
     response_model=Envelope[dict[str, Any]],
     responses=responses(404),
 )
-async def verify(
+async def verify_invoice(
     request: Request, invoice_id: UUID, session: Reading, actor: Actor = allow("invoices:read")
 ) -> Response:
     report = await explaining.verify(session, await invoices.visible(session, actor, invoice_id))
@@ -215,7 +215,7 @@ async def void_invoice(
     response_model=Envelope[RunOut],
     responses=responses(404),
 )
-async def request_run(
+async def create_billing_run(
     request: Request, body: RunIn, session: Writing, actor: Actor = allow("runs:write")
 ) -> Response:
     """Accepted for later; `GET /v1/billing-runs/{id}` shows the progress."""
@@ -229,7 +229,7 @@ async def request_run(
 
 
 @part.get("/billing-runs", summary="Billing runs, the newest first", response_model=Listing[RunOut])
-async def list_runs(
+async def list_billing_runs(
     request: Request,
     session: Reading,
     limit: Limit = 50,
@@ -246,7 +246,7 @@ async def list_runs(
     response_model=Envelope[RunOut],
     responses=responses(404),
 )
-async def show_run(
+async def get_billing_run(
     request: Request, run_id: UUID, session: Reading, actor: Actor = allow("runs:read")
 ) -> Response:
     return ok(request, run_view(await runs.find_run(session, run_id)), "Billing run")
@@ -262,7 +262,7 @@ async def show_run(
     },
 )
 @own_sessions
-async def advance_clock(
+async def advance_test_clock(
     request: Request, clock_id: UUID, body: AdvanceIn, actor: Actor = allow("clocks:write")
 ) -> Response:
     """200 with status `ready` where the way is short, 202 with `advancing` where it goes on in the background."""
@@ -281,7 +281,7 @@ async def advance_clock(
     response_model=Envelope[ClockOut],
     responses=responses(404),
 )
-async def get_clock(
+async def get_test_clock(
     request: Request, clock_id: UUID, session: Reading, actor: Actor = allow("clocks:read")
 ) -> Response:
     """Its present; `status` is `ready`, `advancing` or `failed`. A parked account is billed again by a run that names it."""

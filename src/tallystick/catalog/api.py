@@ -61,7 +61,7 @@ async def get_plan(request: Request, plan_id: PlanId, session: Reading) -> Respo
 @plans.post(
     "", status_code=201, summary="Make a plan", response_model=Envelope[PlanOut], responses=responses(409)
 )
-async def make_plan(
+async def create_plan(
     request: Request, body: PlanIn, session: Writing, actor: Actor = allow("catalog:write")
 ) -> Response:
     """Charges are read by the code that later rates them: a plan that is accepted can be billed."""
@@ -75,7 +75,7 @@ async def make_plan(
 @plans.put(
     "/{plan_id}", summary="Change a plan", response_model=Envelope[PlanOut], responses=responses(404, 409, 412)
 )  # fmt: skip
-async def change_plan(
+async def update_plan(
     request: Request, plan_id: PlanId, body: PlanPut, session: Writing, actor: Actor = allow("catalog:write")
 ) -> Response:
     """Other terms make a new version, for new subscriptions; those that run stay on theirs."""
@@ -98,7 +98,7 @@ async def list_meters(
 @meters.post(
     "", status_code=201, summary="Make a meter", response_model=Envelope[MeterOut], responses=responses(409)
 )
-async def make_meter(
+async def create_meter(
     request: Request, body: MeterIn, session: Writing, actor: Actor = allow("catalog:write")
 ) -> Response:
     """A meter never changes: what is billed on it could not be explained otherwise."""
@@ -121,7 +121,7 @@ async def list_services(
 @services.post(
     "", status_code=201, summary="Allow a service", response_model=Envelope[ServiceOut], responses=responses(409)
 )  # fmt: skip
-async def allow_service(
+async def create_service(
     request: Request, body: ServiceIn, session: Writing, actor: Actor = allow("catalog:write")
 ) -> Response:
     """Its usage is counted on a meter of its own, `service:<name>`."""

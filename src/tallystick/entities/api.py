@@ -42,7 +42,7 @@ async def get_entity(
     "/{entity_id}", summary="Change a selling company's settings", response_model=Envelope[EntityOut],
     responses=responses(404, 412),
 )  # fmt: skip
-async def change_entity(
+async def update_entity(
     request: Request, entity_id: EntityId, body: EntityPut, session: Writing, actor: Actor = allow("entities:write")
 ) -> Response:  # fmt: skip
     """How lines and taxes are rounded, which day's rate is paid, how long periods stay open, payment terms."""

@@ -97,7 +97,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 )
 @public
 @own_transaction
-async def token(request: Request) -> Response:
+async def issue_token(request: Request) -> Response:
     """A form in and plain answers out (RFC 6749), without the envelope; `Idempotency-Key` is not read here.
 
     `password`: a user's e-mail and password. `refresh_token`: exchanges the token, as `/v1/auth/refresh` does. `client_credentials`:
@@ -110,7 +110,7 @@ async def token(request: Request) -> Response:
 @public
 @secret_answer
 @own_sessions
-async def refresh(request: Request, body: RefreshIn) -> Response:
+async def refresh_session(request: Request, body: RefreshIn) -> Response:
     """A new access token and a new refresh token; the old one is used up. Shown again, it ends the session: 401 for both holders.
 
     Send an `Idempotency-Key` where an answer may get lost: asking again is then 409 `already_issued`, and ends nothing. A session
@@ -120,7 +120,7 @@ async def refresh(request: Request, body: RefreshIn) -> Response:
 
 
 @auth.post("/logout", summary="Sign out", response_model=Envelope[EndedOut], responses=responses(409))
-async def log_out(
+async def logout(
     request: Request, session: Writing, body: LogoutIn | None = None, actor: Actor = allow("profile:write")
 ) -> Response:
     """Ends the session of this request, its refresh token and its access tokens; with `all` every session and token of yours."""
@@ -173,7 +173,7 @@ async def reset_password(request: Request, body: ResetIn, session: Writing) -> R
 @known.get("/jwks.json", summary="The keys that access tokens are signed with", response_model=KeySetOut)
 @public
 @own_transaction
-async def key_set(request: Request) -> Response:
+async def get_key_set(request: Request) -> Response:
     """Public Ed25519 keys (RFC 7517, RFC 8037). One signs, all of them count; keep them five minutes at most."""
     headers = {"Cache-Control": "public, max-age=300"}
     return ExactResponse(tokens.published(edge.identity_of(request).accepted), 200, headers)
@@ -182,7 +182,7 @@ async def key_set(request: Request) -> Response:
 @auth.get(
     "/me", summary="The user behind the token", response_model=Envelope[MeOut], responses=responses(404)
 )
-async def me(request: Request, session: Reading, actor: Actor = allow("profile:read")) -> Response:
+async def get_me(request: Request, session: Reading, actor: Actor = allow("profile:read")) -> Response:
     """The user, its role and its account."""
     if actor.user_id is None:
         raise NotFound("There is no user behind these credentials")
@@ -199,7 +199,7 @@ async def me(request: Request, session: Reading, actor: Actor = allow("profile:r
 
 
 @keys.get("", summary="Living API keys, newest first", response_model=Listing[ApiKeyOut])
-async def api_keys(
+async def list_api_keys(
     request: Request,
     session: Reading,
     limit: Annotated[Limit, Query()] = 50,
@@ -218,7 +218,7 @@ async def api_keys(
     responses=responses(409),
 )
 @secret_answer
-async def make_api_key(
+async def create_api_key(
     request: Request, body: ApiKeyIn, session: Writing, actor: Actor = allow("apikeys:write")
 ) -> Response:
     """The key is in this answer and nowhere else. It may do what its scopes say, until it expires or is deleted."""

@@ -39,7 +39,12 @@ from tallystick.platform.http.routes import Reading, Writing, allow, router
 
 invoices = router("invoices", "/invoices")
 records = router("billing records", "/billing")
-routers: list[tuple[APIRouter, list[str]]] = [(invoices, ["/v1"]), (records, ["/v1", ""]), *notes.routers, *coupons.routers]
+routers: list[tuple[APIRouter, list[str]]] = [
+    (invoices, ["/v1"]),
+    (records, ["/v1", ""]),
+    *notes.routers,
+    *coupons.routers,
+]
 AccountId = Annotated[str, Path(max_length=64)]
 NoBody = Annotated[Nothing | None, BodyParameter()]
 Filter = Annotated[str | None, Query(max_length=64)]
@@ -129,7 +134,7 @@ async def pay_invoice(
     "", status_code=201, summary="Write a billing record", response_model=Envelope[RecordOut],
     responses=responses(404, 409),
 )  # fmt: skip
-async def make_record(
+async def create_billing_record(
     request: Request, body: RecordIn, session: Writing, actor: Actor = allow("billing:write")
 ) -> Response:
     """An invoice with one line. `paid` finalizes, numbers and posts it at once; `pending` and `draft` can still change."""
@@ -151,7 +156,7 @@ async def make_record(
 @records.get(
     "/{record_id}", summary="A billing record", response_model=Envelope[RecordOut], responses=responses(404)
 )
-async def get_record(
+async def get_billing_record(
     request: Request, record_id: UUID, session: Reading, actor: Actor = allow("billing:read")
 ) -> Response:
     """Any invoice can be read as a record."""
@@ -164,7 +169,7 @@ async def get_record(
     "/{record_id}", summary="Change a billing record", response_model=Envelope[RecordOut],
     responses=responses(404, 409, 412),
 )  # fmt: skip
-async def change_record(
+async def update_billing_record(
     request: Request,
     record_id: UUID,
     body: RecordPut,
@@ -187,7 +192,7 @@ async def change_record(
     "/history/{account_id}", summary="An account's billing records, newest first", response_model=Listing[RecordOut],
     responses=responses(404),
 )  # fmt: skip
-async def billing_history(
+async def list_billing_history(
     request: Request, account_id: AccountId, session: Reading, limit: Annotated[Limit, Query()] = 50,
     cursor: str | None = None, actor: Actor = allow("billing:read"),
 ) -> Response:  # fmt: skip

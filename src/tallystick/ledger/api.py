@@ -76,7 +76,7 @@ async def list_ledger_accounts(
 @ledger.get(
     "/entries", summary="Entries, newest first", response_model=Listing[EntryOut], responses=responses(404)
 )
-async def list_entries(
+async def list_ledger_entries(
     request: Request, session: Reading, limit: Annotated[Limit, Query()] = 50, cursor: str | None = None,
     account_id: Filter = None, account: Filter = None, ledger_account_id: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     source_type: Filter = None, source_id: Filter = None, entity_id: Entity = None, since: Since = None, until: Since = None,
@@ -94,7 +94,7 @@ async def list_entries(
 @ledger.get(
     "/trial-balance", summary="Debits and credits of the whole books", response_model=Envelope[list[TrialBalanceOut]]
 )  # fmt: skip
-async def trial_balance(
+async def get_trial_balance(
     request: Request, session: Reading, entity_id: Entity = None, currency: Filter = None,
     actor: Actor = allow("ledger:read"),
 ) -> Response:  # fmt: skip

@@ -96,7 +96,7 @@ async def record_event(request: Request, actor: Actor = allow("events:write")) -
     ),
 )
 @direct
-async def record_batch(request: Request, actor: Actor = allow("events:write")) -> Response:
+async def record_events(request: Request, actor: Actor = allow("events:write")) -> Response:
     """A verdict for each event in order. Accepted ones are on disk whatever the others are; the whole call may be repeated."""
     kind = _kind(request, "application/json", *NDJSON)
     body = await request.body()

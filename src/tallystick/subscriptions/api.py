@@ -33,7 +33,7 @@ routers: list[tuple[APIRouter, list[str]]] = [(part, ["/v1"])]
     "", status_code=201, summary="Start a subscription", response_model=Envelope[SubscriptionOut],
     responses=responses(404, 409),
 )  # fmt: skip
-async def start_subscription(
+async def create_subscription(
     request: Request, body: SubscriptionIn, session: Writing, actor: Actor = allow("subscriptions:write")
 ) -> Response:
     """On the plan's current version, active at once and billed by invoice. A start in the past is billed back to there."""
@@ -86,7 +86,7 @@ async def get_subscription(
     "/{subscription_id}", summary="End a subscription", response_model=Envelope[SubscriptionOut],
     responses=responses(404, 409, 412),
 )  # fmt: skip
-async def end_subscription(
+async def cancel_subscription(
     request: Request, subscription_id: Uuid, session: Writing,
     when: Annotated[When, Query(description="`period_end`, `now`, or a local date of the account (its midnight)")]
     = "period_end",

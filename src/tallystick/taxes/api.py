@@ -48,7 +48,7 @@ async def list_taxes(
 @taxes.post(
     "", status_code=201, summary="Make a tax", response_model=Envelope[TaxOut], responses=responses(409, 422)
 )
-async def make_tax(
+async def create_tax(
     request: Request, body: TaxIn, session: Writing, actor: Actor = allow("taxes:write")
 ) -> Response:
     """A rate in percent. A default one is charged on every new invoice of the entity."""
@@ -71,7 +71,7 @@ async def get_tax(
 @taxes.put(
     "/{tax_id}", summary="Change a tax", response_model=Envelope[TaxOut], responses=responses(404, 412)
 )
-async def change_tax(
+async def update_tax(
     request: Request, tax_id: TaxId, body: TaxPut, session: Writing, actor: Actor = allow("taxes:write")
 ) -> Response:
     """Name, default, categories and note. Another rate is added with its date."""
@@ -84,7 +84,7 @@ async def change_tax(
     "/{tax_id}/rates", status_code=201, summary="Add a later rate", response_model=Envelope[TaxOut],
     responses=responses(404, 409, 412),
 )  # fmt: skip
-async def add_rate(
+async def add_tax_rate(
     request: Request, tax_id: TaxId, body: RateIn, session: Writing, actor: Actor = allow("taxes:write")
 ) -> Response:
     """In force from its date on; lines whose tax point is before keep the rate of then, issued documents too."""

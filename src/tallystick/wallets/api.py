@@ -48,7 +48,7 @@ def _shown(wallet: WalletView) -> dict[str, Any]:
 @wallets.post(
     "", status_code=201, summary="Open a wallet", response_model=Envelope[WalletOut], responses=responses(404, 409)
 )  # fmt: skip
-async def open_wallet(
+async def create_wallet(
     request: Request, body: WalletIn, session: Writing, actor: Actor = allow("wallets:write")
 ) -> Response:
     """Empty, in one currency. An account may have several; `priority` says which is used first."""
@@ -92,7 +92,7 @@ async def get_wallet(
     "/{wallet_id}", summary="Change or terminate a wallet", response_model=Envelope[WalletOut],
     responses=responses(404, 409, 412),
 )  # fmt: skip
-async def change_wallet(
+async def update_wallet(
     request: Request, wallet_id: UUID, body: WalletPut, session: Writing, actor: Actor = allow("wallets:write")
 ) -> Response:  # fmt: skip
     """Name, priority, expiry. `"status": "terminated"` ends it: what was granted is gone; while paid money is left or a hold is active it
@@ -110,7 +110,7 @@ async def change_wallet(
     "/{wallet_id}/top-ups", status_code=201, summary="Put money or credit into a wallet",
     response_model=Envelope[TopUpOut], responses=responses(404, 409),
 )  # fmt: skip
-async def top_up(
+async def top_up_wallet(
     request: Request, wallet_id: UUID, body: TopUpIn, session: Writing, actor: Actor = allow("wallets:write")
 ) -> Response:
     """Posted at once. Send an `Idempotency-Key`: the same key never tops up twice."""
@@ -123,7 +123,7 @@ async def top_up(
     "/{wallet_id}/top-ups", summary="A wallet's top-ups, newest first", response_model=Listing[TopUpOut],
     responses=responses(404),
 )  # fmt: skip
-async def list_top_ups(
+async def list_wallet_top_ups(
     request: Request, wallet_id: UUID, session: Reading, limit: Annotated[Limit, Query()] = 50,
     cursor: str | None = None, actor: Actor = allow("wallets:read"),
 ) -> Response:  # fmt: skip
@@ -136,7 +136,7 @@ async def list_top_ups(
     "/{wallet_id}/transactions", summary="A wallet's history, newest first", response_model=Listing[TransactionOut],
     responses=responses(404),
 )  # fmt: skip
-async def list_transactions(
+async def list_wallet_transactions(
     request: Request, wallet_id: UUID, session: Reading, limit: Annotated[Limit, Query()] = 50,
     cursor: str | None = None, kind: Moved | None = None, actor: Actor = allow("wallets:read"),
 ) -> Response:  # fmt: skip
@@ -151,7 +151,7 @@ async def list_transactions(
     "/{wallet_id}/holds", status_code=201, summary="Reserve a part of the balance", response_model=Envelope[HoldOut],
     responses=responses(404, 409),
 )  # fmt: skip
-async def make_hold(
+async def create_wallet_hold(
     request: Request, wallet_id: UUID, body: HoldIn, session: Writing, actor: Actor = allow("wallets:write")
 ) -> Response:
     """Never more than is free. What is held pays no invoice and does not expire until the hold is over."""
@@ -164,7 +164,7 @@ async def make_hold(
     "/{wallet_id}/holds", summary="A wallet's holds, newest first", response_model=Listing[HoldOut],
     responses=responses(404),
 )  # fmt: skip
-async def list_holds(
+async def list_wallet_holds(
     request: Request, wallet_id: UUID, session: Reading, limit: Annotated[Limit, Query()] = 50,
     cursor: str | None = None, status: Literal["active", "captured", "released", "expired"] | None = None,
     actor: Actor = allow("wallets:read"),
@@ -178,7 +178,7 @@ async def list_holds(
     "/{wallet_id}/holds/{hold_id}/capture", summary="Use what is reserved", response_model=Envelope[HoldOut],
     responses=responses(404, 409),
 )  # fmt: skip
-async def capture_hold(
+async def capture_wallet_hold(
     request: Request, wallet_id: UUID, hold_id: UUID, session: Writing,
     body: Annotated[CaptureIn | None, BodyParameter()] = None, actor: Actor = allow("wallets:write"),
 ) -> Response:  # fmt: skip
@@ -193,7 +193,7 @@ async def capture_hold(
     "/{wallet_id}/holds/{hold_id}/release", summary="Let go of what is reserved", response_model=Envelope[HoldOut],
     responses=responses(404, 409),
 )  # fmt: skip
-async def release_hold(
+async def release_wallet_hold(
     request: Request, wallet_id: UUID, hold_id: UUID, session: Writing,
     nothing: Annotated[Nothing | None, BodyParameter()] = None, actor: Actor = allow("wallets:write"),
 ) -> Response:  # fmt: skip

@@ -44,7 +44,7 @@ async def list_coupons(
 @coupons.post(
     "", status_code=201, summary="Make a coupon", response_model=Envelope[CouponOut], responses=responses(409)
 )
-async def make_coupon(
+async def create_coupon(
     request: Request, body: CouponIn, session: Writing, actor: Actor = allow("coupons:write")
 ) -> Response:
     """An amount or a share off; limited to lines of meters or plans where it says so."""
@@ -91,7 +91,7 @@ async def get_coupon(
     response_model=Envelope[CouponOut],
     responses=responses(404, 412),
 )
-async def change_coupon(
+async def update_coupon(
     request: Request, coupon_id: CouponId, body: CouponPut, session: Writing, actor: Actor = allow("coupons:write")
 ) -> Response:  # fmt: skip
     """Name, limits, and whether it is given out. What it gives never changes."""
@@ -104,7 +104,7 @@ async def change_coupon(
     "/{account_id}/coupons", summary="The coupons an account has redeemed", response_model=Listing[AppliedOut],
     responses=responses(404),
 )  # fmt: skip
-async def list_applied(
+async def list_applied_coupons(
     request: Request, account_id: AccountId, session: Reading, actor: Actor = allow("coupons:apply")
 ) -> Response:
     """Oldest first, with what each took off so far."""

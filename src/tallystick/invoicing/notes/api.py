@@ -43,7 +43,7 @@ Filter = Annotated[str | None, Query(max_length=64)]
     "/{invoice_id}/credit-notes", status_code=201, summary="Issue a credit note", response_model=Envelope[NoteOut],
     responses=responses(404, 409, 412),
 )  # fmt: skip
-async def issue_note(
+async def create_credit_note(
     request: Request, invoice_id: UUID, body: NoteIn, session: Writing, actor: Actor = allow("invoices:write")
 ) -> Response:
     """Full, by amount or by line; numbered and frozen at once. It first lowers what is still owed; the rest becomes customer credit."""
@@ -62,7 +62,7 @@ async def issue_note(
     "/{invoice_id}/credit-notes/preview", summary="A credit note as it would be; nothing is written",
     response_model=Envelope[NotePreviewOut], responses=responses(404, 409),
 )  # fmt: skip
-async def preview_note(
+async def preview_credit_note(
     request: Request, invoice_id: UUID, body: NoteIn, session: Writing, actor: Actor = allow("invoices:write")
 ) -> Response:
     """The same computation as the note's, from what is left of the invoice now."""
@@ -75,7 +75,7 @@ async def preview_note(
     "/{invoice_id}/credit-notes", summary="The credit notes of an invoice, newest first",
     response_model=Listing[NoteSummaryOut], responses=responses(404),
 )  # fmt: skip
-async def invoice_notes(
+async def list_invoice_credit_notes(
     request: Request, invoice_id: UUID, session: Reading, limit: Annotated[Limit, Query()] = 50,
     cursor: str | None = None, actor: Actor = allow("invoices:read"),
 ) -> Response:  # fmt: skip
@@ -88,7 +88,7 @@ async def invoice_notes(
 @notes.get(
     "", summary="Credit notes, newest first", response_model=Listing[NoteSummaryOut], responses=responses(404)
 )
-async def list_notes(
+async def list_credit_notes(
     request: Request, session: Reading, limit: Annotated[Limit, Query()] = 50, cursor: str | None = None,
     account_id: Filter = None, invoice_id: UUID | None = None, number: Filter = None, currency: Filter = None,
     actor: Actor = allow("invoices:read"),
@@ -109,7 +109,7 @@ async def list_notes(
     response_model=Envelope[NoteOut],
     responses=responses(404),
 )
-async def get_note(
+async def get_credit_note(
     request: Request, note_id: UUID, session: Reading, actor: Actor = allow("invoices:read")
 ) -> Response:
     """It never changes."""
@@ -121,7 +121,7 @@ async def get_note(
     "/{account_id}/credit", summary="Customer credit: balances and history", response_model=Envelope[CreditOut],
     responses=responses(404),
 )  # fmt: skip
-async def customer_credit(
+async def get_customer_credit(
     request: Request, account_id: AccountId, session: Reading, limit: Annotated[Limit, Query()] = 50,
     cursor: str | None = None, actor: Actor = allow("invoices:read"),
 ) -> Response:  # fmt: skip

@@ -92,7 +92,7 @@ def _health(service: str) -> APIRouter:
     @part.get("/health", summary="Is the service up, and does its database answer?")
     @public
     @own_transaction
-    async def health(request: Request) -> Response:
+    async def get_health(request: Request) -> Response:
         try:
             async with request.app.state.database.read() as session:
                 await session.fetchval("SELECT 1")
