@@ -108,6 +108,12 @@ GOOD: dict[str, dict[str, Any]] = {
     "PUT /v1/billing/{record_id}": {"description": "d"},
     "POST /v1/invoices/preview": {"account_id": "{account_id}"},
     "POST /v1/billing-runs": {},
+    "POST /v1/wallets": {"account_id": "{account_id}", "name": "W"},
+    "PUT /v1/wallets/{wallet_id}": {"name": "V"},
+    "POST /v1/wallets/{wallet_id}/top-ups": {"kind": "granted", "amount": 1},
+    "POST /v1/wallets/{wallet_id}/holds": {"amount": 1},
+    "POST /v1/wallets/{wallet_id}/holds/{hold_id}/capture": {"amount": 1},
+    "POST /v1/wallets/{wallet_id}/holds/{hold_id}/release": {},
     "POST /v1/invoices/{invoice_id}/finalize": {},
     "POST /v1/invoices/{invoice_id}/void": {},
     "POST /v1/invoices/{invoice_id}/pay": {},
@@ -317,7 +323,7 @@ async def test_the_good_bodies_are_good(
             operation.method, at(operation, seeded), json=good(operation, seeded), headers=admin_headers
         )
         conflict = answer.status_code == 409 and operation.path.startswith(
-            ("/v1/events/{event_id}", "/v1/invoices")
+            ("/v1/events/{event_id}", "/v1/invoices", "/v1/wallets/{wallet_id}/holds/{hold_id}")
         )
         assert answer.status_code < 300 or conflict, f"{operation}: {answer.text}"
 
