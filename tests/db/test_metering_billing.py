@@ -438,3 +438,57 @@ async def test_a_subscription_that_ends_counts_the_days_it_ran(database: Databas
     ((_, lines),) = await all_invoices(database)
     assert shown(lines) == [("Seats", "0.25", "0.25"), ("Disk", "7", "7.00")]
     assert replace(lines[0], position=1).inputs["whole"] == 28
+
+
+async def test_a_late_seat_corrects_every_period_that_it_was_there_in(database: Database) -> None:
+    who = await account(database)
+    meters = {"seats": {"aggregation": "unique", "field": "user", "recurring": True}}
+    await subscribe(database, who, await offer(database, meters, [charge("seats", "seats")]), "2026-02-01")
+    await send(database, who, "seats", "2026-02-01T00:00", user="ann")
+    await bill(database, "2026-03-02T00:00")
+    await bill(database, "2026-04-02T00:00")
+    late = IncomingEvent(
+        id="late",
+        meter="seats",
+        account_id=who.id,
+        occurred_at=at("2026-02-15T00:00"),
+        properties={"user": "bob"},
+    )
+    (verdict,) = await ingest(
+        database, ACTOR, [late], now=at("2026-04-05T00:00"), request_id="t", backfill=True
+    )
+    assert verdict.status == "accepted"
+    await bill(database, "2026-05-02T00:00")
+    *_, (_, lines) = await all_invoices(database)
+    assert sorted((str(line.kind), f"{line.amount:f}") for line in lines) == [
+        ("correction", "0.50"),  # bob's 14 of February's 28 days
+        ("correction", "1.00"),  # and the whole of March, in which nothing happened
+        ("usage", "2.00"),
+    ]
+    await bill(database, "2026-06-02T00:00")
+    *_, (_, lines) = await all_invoices(database)
+    assert shown(lines) == [("Seats", "2", "2.00")]
+    await healthy(database)
+
+
+async def test_a_late_removal_gives_back_what_was_only_carried(database: Database) -> None:
+    who = await account(database)
+    meters = {"seats": {"aggregation": "unique", "field": "user", "recurring": True}}
+    await subscribe(database, who, await offer(database, meters, [charge("seats", "seats")]), "2026-02-01")
+    await send(database, who, "seats", "2026-02-01T00:00", user="ann")
+    await bill(database, "2026-03-02T00:00")
+    await bill(database, "2026-04-02T00:00")
+    await send(database, who, "seats", "2026-04-03T00:00", user="bob")
+    late = IncomingEvent(
+        id="late", meter="seats", account_id=who.id, occurred_at=at("2026-02-07T12:00"),
+        properties={"user": "ann", "operation_type": "remove"},
+    )  # fmt: skip
+    await ingest(database, ACTOR, [late], now=at("2026-04-05T00:00"), request_id="t", backfill=True)
+    await bill(database, "2026-05-02T00:00")
+    async with database.read() as session:
+        billed = await session.fetchval("SELECT sum(amount) FROM invoice_lines")
+        noted = await session.fetchval("SELECT coalesce(sum(amount), 0) FROM noted_corrections")
+    # February's seven days, nothing of March, bob's 28 days of April
+    assert billed + noted == Decimal("0.25") + Decimal("0.93")
+    await all_invoices(database)
+    await healthy(database)

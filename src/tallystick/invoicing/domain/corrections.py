@@ -123,7 +123,7 @@ def corrections(anew: Sequence[Line], stood: Stood, currency: str) -> list[Line]
     changed: set[_Owner] = set()
     for line in [*anew, *_vanished(anew, before, stood.to_batch)]:
         own = before.get(_key(line), [])
-        if line.evidence is None or (line.evidence.count, line.evidence.checksum) == _evidence(own):
+        if line.evidence is None or _counted(line) == _evidence(own):
             continue
         changed.update(_owners(line))
         found.append(_against(line, own, stood.by_hand(own), currency) if own else _late(line))
@@ -160,19 +160,34 @@ def _owners(line: Line) -> list[_Owner]:
     return [(owner, period, charge_id), (owner, period, None)]
 
 
-def _latest(own: Sequence[Standing]) -> UsageEvidence | None:
-    """What was counted last."""
-    seen = [
-        (each.evidence.to_batch, each.period_end, each.revision, each.evidence)
-        for each in own
-        if each.evidence
-    ]
+def _last(own: Sequence[Standing]) -> Standing | None:
+    """The line that was counted last."""
+    seen = [(each.evidence.to_batch, each.period_end, each.revision, each) for each in own if each.evidence]
     return max(seen, key=lambda each: each[:3])[3] if seen else None
 
 
-def _evidence(own: Sequence[Standing]) -> tuple[int, int]:
-    last = _latest(own)
-    return (last.count, last.checksum) if last is not None else (0, 0)
+def _latest(own: Sequence[Standing]) -> UsageEvidence | None:
+    """What was counted last."""
+    last = _last(own)
+    return None if last is None else last.evidence
+
+
+_Seen = tuple[int, int, tuple[Fraction, Fraction] | None]
+
+
+def _evidence(own: Sequence[Standing]) -> _Seen:
+    last = _last(own)
+    return (0, 0, None) if last is None else _counted(last)
+
+
+def _counted(line: Line | Standing) -> _Seen:
+    """Which events a line counts. A recurring meter may come to something else by what an earlier period left: that, too."""
+    seen, inputs = line.evidence, line.inputs
+    assert seen is not None, "only usage is counted"
+    if "carried" not in inputs:
+        return seen.count, seen.checksum, None
+    units = inputs["metered"]["units"] if "metered" in inputs else Decimal(inputs["total_quantity"])
+    return seen.count, seen.checksum, (Fraction(inputs["carried"]["level"]), Fraction(units))
 
 
 def _vanished(anew: Sequence[Line], before: Mapping[_Key, list[Standing]], to_batch: int) -> list[Line]:
@@ -181,8 +196,13 @@ def _vanished(anew: Sequence[Line], before: Mapping[_Key, list[Standing]], to_ba
     return [
         _emptied(original(own), seen.meter_id, to_batch)
         for key, own in before.items()
-        if key not in here and (seen := _latest(own)) is not None and seen.count
+        if key not in here and (seen := _latest(own)) is not None and (seen.count or _carries(own))
     ]
+
+
+def _carries(own: Sequence[Standing]) -> bool:
+    """Whether something stands for what a recurring meter only carried in."""
+    return any("carried" in each.inputs for each in own) and _sum(own) != 0
 
 
 def _emptied(last: Standing, meter_id: int, to_batch: int) -> Line:
