@@ -16,14 +16,25 @@ from tallystick.accounts.service import open_account
 from tallystick.billing.service import clocks, closing, ranges, voiding
 from tallystick.billing.service.book import Shelf
 from tallystick.billing.service.renewal import Order, bill_accounts
+from tallystick.invoicing.notes import queries as notes
 from tallystick.invoicing.queries import InvoiceView
 from tallystick.kernel.errors import Refusal
+from tallystick.metering import queries as metering
+from tallystick.metering.domain.digest import event_key
 from tallystick.metering.service import seal
+from tallystick.metering.service import void as void_usage
 from tallystick.platform.db import Database, Session
 from tallystick.platform.edge import new_id, new_uuid
 from tallystick.taxes import service as taxes
 from tallystick.wallets import invariants, queries, service
-from tallystick.wallets.domain import InsufficientBalance, Kind, Scope, WalletEnded, WalletHoldsMoney
+from tallystick.wallets.domain import (
+    GivenBackSpent,
+    InsufficientBalance,
+    Kind,
+    Scope,
+    WalletEnded,
+    WalletHoldsMoney,
+)
 from tallystick.wallets.queries import HoldView, TransactionView, WalletView
 from tests.db.test_billing_recorded import ACTOR, account, at, bill, healthy, use
 from tests.db.test_billing_subscriptions import all_invoices, calls, plan, subscribe
@@ -413,6 +424,64 @@ async def test_a_batch_with_wallets_takes_one_statement_more_and_one_for_all_dra
             assert len((await bill_accounts(session, group, order, Shelf())).invoices) == len(group)
         touched.append(sum("wallet_grants" in each for each in seen))
     assert touched == [1, 2, 2]
+    await healthy(database)
+
+
+async def void_event(database: Database, event: str) -> None:
+    async with database.write() as session:
+        key = event_key("", event)
+        stored = (await metering.stored(session, [key]))[key]
+        assert await void_usage(session, ACTOR, stored, now=at("2026-02-20"), reason="wrong", request_id="t")
+
+
+async def test_a_correction_gives_back_what_a_grant_paid(database: Database) -> None:
+    """On the next invoice, whose void takes it again while it is there; on a credit note where no invoice can take it."""
+    who = await account(database)
+    mine = await wallet(database, who)
+    await top_up(database, mine, "6")
+    await use(database, who, "1", "2026-01-11T10:00", "4", "1")
+    await use(database, who, "2", "2026-01-12T10:00", "5", "1")
+    await bill(database, "2026-02-01T01:00")
+    await use(database, who, "3", "2026-02-12T10:00", "1", "1")
+    await void_event(database, "1")
+    assert (await bill(database, "2026-03-01T01:00")).invoices == 1
+    rows = moved(await history(database, mine))
+    assert rows[1:3] == [("draw", "-6.00", "0.00"), ("give_back", "1.00", "1.00")]
+    (first, _), (second, _) = await all_invoices(database)
+    async with database.read() as session:
+        (note,) = (await notes.notes(session, limit=5)).rows
+    assert (note.invoice_id, note.total) == (first.id, Decimal("3.00"))
+    assert second.granted == 0
+    await healthy(database)
+    await bill(database, "2026-04-01T01:00")
+    await use(database, who, "4", "2026-04-12T10:00", "3", "1")
+    await bill(database, "2026-05-01T01:00")
+    assert moved(await history(database, mine))[3:] == [("draw", "-1.00", "0.00")]
+    await healthy(database)
+
+
+async def test_a_void_takes_again_what_a_correction_gave_back_while_it_is_there(database: Database) -> None:
+    who = await account(database)
+    mine = await wallet(database, who)
+    await top_up(database, mine, "9")
+    await use(database, who, "1", "2026-01-11T10:00", "4", "1")
+    await use(database, who, "2", "2026-01-12T10:00", "5", "1")
+    await bill(database, "2026-02-01T01:00")
+    await use(database, who, "3", "2026-02-12T10:00", "7", "1")
+    await void_event(database, "1")
+    assert (await bill(database, "2026-03-01T01:00")).invoices == 1
+    (_, _), (second, lines) = await all_invoices(database)
+    assert [(line.kind, line.granted) for line in lines] == [("recorded", 0), ("correction", -4)]
+    assert moved(await history(database, mine))[2:] == [("give_back", "4.00", "4.00")]
+    await healthy(database)
+    held = await hold(database, mine, "1", now="2026-03-02T00:00")
+    with pytest.raises(GivenBackSpent):
+        await void(database, second, "2026-03-02T00:00")
+    await inside(
+        database, mine, "2026-03-02T00:00", lambda session, own: service.release(session, ACTOR, own, held.id)
+    )
+    await void(database, second, "2026-03-02T00:00")
+    assert moved(await history(database, mine))[-1] == ("take_back", "-4.00", "0.00")
     await healthy(database)
 
 

@@ -10,6 +10,7 @@ from tallystick.wallets.domain import ZERO, Kind
 
 ACCOUNT = {Kind.PAID: "wallet_paid", Kind.GRANTED: "wallet_granted"}
 TOPPED_UP, ENDED, CAPTURED = "wallet.topped_up", "wallet.ended", "wallet.captured"
+RETURNED = "wallet.returned"
 BREAKAGE = "breakage"
 """Revenue account of paid money that expired unused: the service is not owed any more, so it is earned (IFRS 15.B44)."""
 
@@ -37,6 +38,18 @@ def ended(
     entries = (Entry(ACCOUNT[kind], amount, account_no), gone)
     key, source = f"wallet_transaction:{transaction_id}:ended", str(transaction_id)
     return Posting(key, ENDED, entity_id, currency, at, "wallet_transaction", source, entries)
+
+
+def returned(
+    source: str, account_no: int, entity_id: int, currency: str, amount: Decimal, revenue: Entry, now: datetime
+) -> Posting:  # fmt: skip
+    """Granted credit that a correction gives back without an invoice to carry it: `revenue` says which account earned it, and for when."""
+    entries = (
+        Entry(revenue.account, amount, None, revenue.gl_code, revenue.period),
+        Entry(ACCOUNT[Kind.GRANTED], -amount, account_no),
+    )
+    key = f"wallet_return:{source}"
+    return Posting(key, RETURNED, entity_id, currency, now, "wallet_return", source, entries)
 
 
 def captured(

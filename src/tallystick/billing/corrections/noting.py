@@ -8,6 +8,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from tallystick.billing.corrections import repository
+from tallystick.billing.corrections.granted import give_back
+from tallystick.invoicing import queries as invoices
 from tallystick.invoicing import service as invoicing
 from tallystick.invoicing.domain.assemble import NegativeInvoice
 from tallystick.invoicing.domain.corrections import spread
@@ -86,7 +88,17 @@ async def issue(
         for each, own in zip(corrections, touched, strict=True)
     ]
     await repository.insert_noted(session, rows)
+    await _give_back(session, corrections)
     return issued
+
+
+async def _give_back(session: Session, corrections: Sequence[Noted]) -> None:
+    """What of these was paid by granted credit goes back to the grants."""
+    granted = [(each.line, each.now) for each in corrections if each.line.granted]
+    if granted:
+        ids = {line.corrects[0] for line, _ in granted if line.corrects is not None}
+        found = {id: await invoices.invoice(session, id) for id in sorted(ids)}
+        await give_back(session, granted, {id: each for id, each in found.items() if each is not None})
 
 
 def _corrected(line: Line) -> list[_Place]:
