@@ -96,8 +96,6 @@ async def test_a_clock_bills_the_month_and_the_bill_explains_itself(app: FastAPI
     assert text.headers["content-type"].startswith("text/plain")
     assert "58 unit at 0.05 = 2.90" in text.text
     assert (await life.get(f"/v1/invoices/{invoice['id']}/verify"))["data"]["agrees"] is True
-    refused = await life.call("POST", "/v1/events/1/void", {}, 409)
-    assert refused["code"] == "event_billed"
     await sound(app)
 
 
@@ -136,8 +134,56 @@ async def test_what_came_late_to_a_range_is_on_the_line_that_closes_the_period(l
     fates = [(await life.get(f"/v1/events/{event}"))["data"] for event in ("1", "2")]
     assert [each["state"] for each in fates] == ["billed", "billed"]
     assert [each["invoice_number"] for each in fates] == [first["number"], newest["number"]]
-    refused = await life.call("POST", "/v1/events/2/void", {}, 409)
-    assert refused["code"] == "event_billed"
+
+
+async def test_what_comes_late_is_corrected_on_the_next_invoice(app: FastAPI, life: Life) -> None:
+    await life.use("1", 58)
+    await life.use("2", 4, unit_price="1.00")
+    await life.advance("2026-02-01T01:00:00Z")
+    await life.use("3", 100)
+    await life.use("4", 12, occurred_at="2026-01-20T00:00:00Z")
+    late = (await life.get("/v1/events/4"))["data"]
+    assert (late["state"], late["due_at"], late["line"]) == ("late", "2026-03-01T01:00:00Z", None)
+    assert (await life.post("/v1/events/1/void", {"reason": "a test of theirs"}))["status"] == "void"
+    preview = await life.post("/v1/invoices/preview", {"account_id": life.account})
+    assert [each["total"] for each in preview["invoices"]] == [2.7]
+    assert preview["credit_notes"] == []
+    await life.advance("2026-03-01T01:00:00Z")
+    newest, first = (await life.get(f"/v1/invoices?account_id={life.account}"))["data"]
+    assert (newest["total"], first["total"], first["amount_due"]) == (2.7, 6.9, 6.9)
+    lines = (await life.get(f"/v1/invoices/{newest['id']}"))["data"]["lines"]
+    assert [(line["kind"], line["amount"], line["quantity"]) for line in lines] == [
+        ("recorded", 5.0, 100),
+        ("correction", -2.3, -46),
+    ]
+    assert lines[1]["corrects"] == {"invoice_id": first["id"], "position": 1}
+    fates = [(await life.get(f"/v1/events/{event}"))["data"] for event in ("1", "4")]
+    assert [(each["state"], each["invoice_number"], each["line"]) for each in fates] == [
+        ("void", newest["number"], 2),
+        ("corrected", newest["number"], 2),
+    ]
+    assert (await life.get(f"/v1/invoices/{newest['id']}/verify"))["data"]["agrees"] is True
+    await sound(app)
+
+
+async def test_what_the_next_invoice_cannot_bear_is_a_credit_note(app: FastAPI, life: Life) -> None:
+    await life.use("1", 58)
+    await life.advance("2026-02-01T01:00:00Z")
+    await life.post("/v1/events/1/void", {})
+    preview = await life.post("/v1/invoices/preview", {"account_id": life.account})
+    assert (preview["invoices"], [each["amount"] for each in preview["credit_notes"]]) == ([], [-2.9])
+    await life.advance("2026-03-01T01:00:00Z")
+    (first,) = (await life.get(f"/v1/invoices?account_id={life.account}"))["data"]
+    assert (first["status"], first["amount_due"], first["total"]) == ("paid", 0.0, 2.9)
+    (note,) = (await life.get(f"/v1/credit-notes?account_id={life.account}"))["data"]
+    assert (note["total"], note["invoice_number"]) == (2.9, first["number"])
+    fate = (await life.get("/v1/events/1"))["data"]
+    assert (fate["state"], fate["credit_note"], fate["invoice_number"]) == (
+        "void",
+        note["number"],
+        first["number"],
+    )
+    await sound(app)
 
 
 async def test_a_top_up_says_how_it_comes_to_its_amount(life: Life) -> None:

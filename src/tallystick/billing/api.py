@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from tallystick.accounts import queries as accounts
 from tallystick.accounts.domain import Account
 from tallystick.billing import queries
-from tallystick.billing.corrections.sweep import arrive
+from tallystick.billing.corrections.sweep import arrive, glance
 from tallystick.billing.schemas import (
     AdvanceIn,
     ClockOut,
@@ -133,6 +133,7 @@ async def create_invoice(
 async def preview_invoice(
     request: Request, body: PreviewIn, session: Writing, actor: Actor = allow("invoices:read")
 ) -> Response:
+    await glance(database(request), PATIENCE)
     account, now = await _account(session, actor, body.account_id)
     if body.period_start is None and body.period_end is None:
         found: Preview = await ranges.preview_next(session, account)

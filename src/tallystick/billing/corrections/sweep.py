@@ -55,6 +55,13 @@ async def sweep(database: Database) -> bool:
     return swept is not None and swept < sealed
 
 
+async def glance(database: Database, patience: float) -> None:
+    """Seals what has arrived, as `metering.seal`, and looks at it, waiting for no bill: previews then tell of it."""
+    await metering.seal(database, patience=patience)
+    while await sweep(database):
+        continue
+
+
 async def hold(session: Session) -> int:
     """The batch up to which a bill counts; it stays so until the transaction ends. To be called before anything is counted."""
     return await repository.keep_sweep_away(session)
