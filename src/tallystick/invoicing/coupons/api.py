@@ -105,7 +105,7 @@ async def update_coupon(
     responses=responses(404),
 )  # fmt: skip
 async def list_applied_coupons(
-    request: Request, account_id: AccountId, session: Reading, actor: Actor = allow("coupons:apply")
+    request: Request, account_id: AccountId, session: Reading, actor: Actor = allow("accounts:read")
 ) -> Response:
     """Oldest first, with what each took off so far."""
     account = await accounts.visible(session, actor, account_id)
