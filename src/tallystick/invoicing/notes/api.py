@@ -11,12 +11,14 @@ from tallystick.invoicing import queries as invoices
 from tallystick.invoicing import service
 from tallystick.invoicing.notes import queries
 from tallystick.invoicing.notes.schemas import (
+    CreditMoveOut,
     CreditOut,
     NoteIn,
     NoteOut,
     NotePreviewOut,
     NoteSummaryOut,
     credit_out,
+    moves_out,
     note_out,
     notes_out,
     preview_out,
@@ -36,6 +38,7 @@ notes = router("credit notes", "/credit-notes")
 credit = router("credit notes", "/accounts")
 routers: list[tuple[APIRouter, list[str]]] = [(of_invoice, ["/v1"]), (notes, ["/v1"]), (credit, ["/v1"])]
 AccountId = Annotated[str, Path(max_length=64)]
+CREDIT = "customer_credit"
 Filter = Annotated[str | None, Query(max_length=64)]
 
 
@@ -118,17 +121,29 @@ async def get_credit_note(
 
 
 @credit.get(
-    "/{account_id}/credit", summary="Customer credit: balances and history", response_model=Envelope[CreditOut],
+    "/{account_id}/credit",
+    summary="Customer credit",
+    response_model=Envelope[CreditOut],
     responses=responses(404),
+)
+async def customer_credit(
+    request: Request, account_id: AccountId, session: Reading, actor: Actor = allow("invoices:read")
+) -> Response:
+    """What credit notes gave and invoices did not use yet, from the ledger. The next invoices use it by themselves."""
+    account = await accounts.visible(session, actor, account_id)
+    balances = await ledger.balances(session, account.no, CREDIT)
+    return ok(request, credit_out(account.id, balances), "Customer credit")
+
+
+@credit.get(
+    "/{account_id}/credit/history", summary="Where customer credit came from and went, newest first",
+    response_model=Listing[CreditMoveOut], responses=responses(404),
 )  # fmt: skip
-async def get_customer_credit(
+async def credit_history(
     request: Request, account_id: AccountId, session: Reading, limit: Annotated[Limit, Query()] = 50,
     cursor: str | None = None, actor: Actor = allow("invoices:read"),
 ) -> Response:  # fmt: skip
-    """From the ledger: what credit notes gave and invoices used, per currency. The next invoices use it by themselves."""
+    """The entries of the ledger: credit notes give, invoices use, voids give back."""
     account = await accounts.visible(session, actor, account_id)
-    balances = await ledger.balances(session, account.no, "customer_credit")
-    page = await ledger.entries(
-        session, limit=limit, cursor=cursor, account_no=account.no, account="customer_credit"
-    )
-    return ok(request, credit_out(account.id, balances, page.rows, page.next_cursor), "Customer credit")
+    page = await ledger.entries(session, limit=limit, cursor=cursor, account_no=account.no, account=CREDIT)
+    return listing(request, Page(moves_out(page.rows), page.next_cursor))

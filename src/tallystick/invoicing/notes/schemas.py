@@ -133,12 +133,10 @@ class CreditMoveOut(Out):
 
 
 class CreditOut(Out):
-    """An account's customer credit: balances, and its history, newest first, a page at a time."""
+    """An account's customer credit, per currency."""
 
     account_id: str
     balances: list[CreditBalanceOut]
-    history: list[CreditMoveOut]
-    next_cursor: str | None
 
 
 def _line(line: NoteLineView) -> dict[str, Any]:
@@ -194,16 +192,18 @@ def preview_out(invoice_id: UUID, currency: str, note: NoteDraft, offset: Decima
     }  # fmt: skip
 
 
-def credit_out(
-    account_id: str, balances: dict[str, Decimal], history: Sequence[EntryView], next_cursor: str | None
-) -> dict[str, Any]:
+def credit_out(account_id: str, balances: dict[str, Decimal]) -> dict[str, Any]:
     """Customer credit as the customer sees it: the books' credits are his plus."""
-    moves = [
+    kept = [{"currency": currency, "amount": -balance} for currency, balance in balances.items()]
+    return {"account_id": account_id, "balances": kept}
+
+
+def moves_out(history: Sequence[EntryView]) -> list[dict[str, Any]]:
+    """Entries of the books as `CreditMoveOut` describes them."""
+    return [
         {
             "occurred_at": each.occurred_at, "kind": each.kind, "source_type": each.source_type, "source_id": each.source_id,
             "currency": each.currency, "amount": -each.amount, "balance": -(each.balance or Decimal(0)),
         }
         for each in history
     ]  # fmt: skip
-    kept = [{"currency": currency, "amount": -balance} for currency, balance in balances.items()]
-    return {"account_id": account_id, "balances": kept, "history": moves, "next_cursor": next_cursor}
