@@ -44,6 +44,7 @@ PLANTS: dict[str, list[str]] = {
     ],
     "invoice_reductions_are_told_line_by_line": ["UPDATE invoice_lines SET discount = 1 WHERE position = 1"],
     "invoice_settled_is_what_the_books_say": ["UPDATE invoices SET credit_applied = 1 WHERE status = 'finalized'"],
+    "invoice_wallets_are_what_grants_gave": ["UPDATE invoices SET wallet_applied = 1 WHERE status = 'finalized'"],
     "invoice_numbers_without_gap": ["UPDATE number_series SET last_no = last_no + 1"],
     "invoice_numbers_in_order_of_dates": ["UPDATE invoices SET issue_date = '2020-01-01' WHERE series_no = 2"],
     "invoice_number_if_and_only_if_finalized": [

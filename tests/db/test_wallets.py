@@ -16,6 +16,7 @@ from tallystick.accounts.service import open_account
 from tallystick.billing.service import clocks, closing, ranges, voiding
 from tallystick.billing.service.book import Shelf
 from tallystick.billing.service.renewal import Order, bill_accounts
+from tallystick.invoicing import invariants as invoicing_invariants
 from tallystick.invoicing.notes import queries as notes
 from tallystick.invoicing.queries import InvoiceView
 from tallystick.kernel.errors import Refusal
@@ -592,6 +593,23 @@ async def test_a_planted_violation_is_found(name: str, used: Database) -> None:
             assert await session.execute(statement) or statement.startswith("ALTER")
     async with used.read() as session:
         assert await session.fetch(invariants.INVARIANTS[name])
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        "DELETE FROM wallet_transactions WHERE kind = 'draw'",
+        "UPDATE wallet_transactions SET invoice_id = gen_random_uuid() WHERE kind = 'draw'",
+        "UPDATE invoice_lines SET reductions = NULL WHERE reductions IS NOT NULL",
+        "UPDATE invoices SET status = 'void', voided_at = now(), paid_at = NULL WHERE wallet_applied > 0",
+    ],
+)
+async def test_an_invoice_that_does_not_say_what_wallets_gave_is_found(plant: str, used: Database) -> None:
+    async with used.write() as session:
+        await session.execute("SET LOCAL session_replication_role = replica")
+        assert await session.execute(plant)
+    async with used.read() as session:
+        assert await session.fetch(invoicing_invariants.INVARIANTS["invoice_wallets_are_what_grants_gave"])
 
 
 async def test_the_history_is_final(used: Database) -> None:

@@ -33,6 +33,20 @@ INVARIANTS: dict[str, str] = {
         LEFT JOIN ledger_entries e ON e.posting_id = p.id AND e.amount > 0
         GROUP BY i.id HAVING i.credit_applied + i.wallet_applied <> coalesce(sum(e.amount), 0)
     """,
+    "invoice_wallets_are_what_grants_gave": """
+        SELECT coalesce(i.id, d.invoice_id) AS id FROM invoices i
+        FULL JOIN (SELECT t.invoice_id, coalesce(-sum(t.amount) FILTER (WHERE t.kind = 'draw' AND g.kind = 'paid'), 0) AS paid,
+                          coalesce(-sum(t.amount) FILTER (WHERE t.kind = 'draw' AND g.kind = 'granted'), 0) AS granted,
+                          sum(t.amount) AS net
+                   FROM wallet_transactions t JOIN wallet_grants g ON g.id = t.grant_id WHERE t.invoice_id IS NOT NULL GROUP BY 1) d
+        ON d.invoice_id = i.id
+        LEFT JOIN LATERAL (
+            SELECT coalesce(sum((r->>'amount')::numeric), 0) AS amount
+            FROM invoice_lines l, jsonb_array_elements(l.reductions) r
+            WHERE l.invoice_id = i.id AND r->>'source' = 'grant' AND (r->>'amount')::numeric > 0) told ON true
+        WHERE i.id IS NULL OR i.wallet_applied <> coalesce(d.paid, 0) OR told.amount <> coalesce(d.granted, 0)
+           OR (i.status = 'void' AND d.net <> 0)
+    """,
     "invoice_finalized_is_posted_and_void_is_reversed": """
         SELECT i.id FROM invoices i
         LEFT JOIN ledger_postings f ON f.key = 'invoice:' || i.id || ':finalized'
