@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
 from enum import StrEnum
 from fractions import Fraction
+from math import lcm
 
 from tallystick.kernel.currencies import EXPONENTS
 from tallystick.kernel.errors import Invalid
@@ -80,23 +81,31 @@ def split(total: Decimal, weights: Sequence[Fraction | Decimal | int], scale: in
     Largest remainder, ties to the first. A negative total splits like its absolute value. Weights may not be negative;
     all-zero weights are an error, because any answer would be arbitrary. `total` must itself have at most `scale` decimals.
     """
-    exact = [Fraction(weight) for weight in weights]
-    if any(weight < 0 for weight in exact):
+    units = _whole_numbers(weights)
+    if min(units, default=0) < 0:
         raise ValueError("weights must not be negative")
-    whole = sum(exact, Fraction(0))
+    whole = sum(units)
     if whole == 0:
         raise ValueError("cannot split over weights that are all zero")
-    units = Fraction(total) * 10**scale
-    if units.denominator != 1:
+    coins = total.scaleb(scale, _WIDE)
+    magnitude = abs(int(coins))
+    if magnitude != abs(coins):
         raise ValueError("the total has more decimals than its parts may have")
-    sign, magnitude = (-1 if units < 0 else 1), abs(int(units))
-    shares = [magnitude * weight / whole for weight in exact]
-    floors = [share.numerator // share.denominator for share in shares]
+    parts = [divmod(magnitude * unit, whole) for unit in units]
+    floors = [floor for floor, _ in parts]
     left = magnitude - sum(floors)
-    by_remainder = sorted(range(len(shares)), key=lambda i: (floors[i] - shares[i], i))
-    for index in by_remainder[:left]:
-        floors[index] += 1
-    return [Decimal(sign * units_).scaleb(-scale, _WIDE) for units_ in floors]
+    if left:
+        for index in sorted(range(len(parts)), key=lambda i: (-parts[i][1], i))[:left]:
+            floors[index] += 1
+    sign = -1 if coins < 0 else 1
+    return [Decimal(sign * floor).scaleb(-scale, _WIDE) for floor in floors]
+
+
+def _whole_numbers(weights: Sequence[Fraction | Decimal | int]) -> list[int]:
+    """Whole numbers in the same proportion: this runs for every discount, grant and tax of a run."""
+    ratios = [weight.as_integer_ratio() for weight in weights]
+    common = lcm(*(denominator for _, denominator in ratios))
+    return [numerator * (common // denominator) for numerator, denominator in ratios]
 
 
 def quantize(amount: Decimal, currency: str) -> Decimal:

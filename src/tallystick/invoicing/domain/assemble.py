@@ -444,7 +444,7 @@ def _tax(lines: list[Line], inputs: Inputs) -> tuple[tuple[Line, ...], tuple[Tax
     ]
     result = tax_lines(taxable, inputs.currency, inputs.tax_rounding)
     taxed = tuple(
-        replace(line, taxes=tuple(TaxShare(*_frozen(share)) for share in shares)) if shares else line
+        line.but(taxes=tuple(TaxShare(*_frozen(share)) for share in shares)) if shares else line
         for line, shares in zip(lines, result.per_line, strict=True)
     )
     totals = tuple(TaxTotal(*_frozen(total), total.rate.note) for total in result.totals)

@@ -5,7 +5,7 @@ the ones before left. A coupon's amount is rounded once and shared to its lines 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -160,9 +160,7 @@ def discount(
             if share:
                 line = reduced[index]
                 told = Reduction(SOURCE, coupon.id, coupon.code, share, percent)
-                reduced[index] = replace(
-                    line, discount=line.discount + share, reductions=(*line.reductions, told)
-                )
+                reduced[index] = line.but(discount=line.discount + share, reductions=(*line.reductions, told))
         positions = tuple(index + 1 for index in places)
         uses.append(CouponUse(coupon.id, coupon.kind, coupon.value, positions, taken))
     return reduced, tuple(uses)

@@ -76,7 +76,7 @@ class TaxShare:
     kind: str = "standard"  # zero, exempt and reverse_charge come to nothing and are still stated
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: `but` is called several times for every line of a run
 class Line:
     """A line with its frozen inputs. `amount` is rounded once to the currency; `exact` keeps 18 decimals, `exact_cut` says if more were cut."""
 
@@ -119,6 +119,12 @@ class Line:
     ] = ()  # what `discount` and `granted` consist of, in the order they were taken
     corrects: tuple[UUID, int] | None = None  # invoice and position of the line that a correction corrects
     revision: int = 0  # of its slice: 0 as first billed, then one more with each correction
+
+    def but(self, **changes: Any) -> "Line":
+        """The line with other values: `dataclasses.replace`, ten times as fast because no field is set by itself."""
+        new = object.__new__(Line)
+        new.__dict__.update(self.__dict__, **changes)
+        return new
 
     @property
     def remainder(self) -> Decimal:

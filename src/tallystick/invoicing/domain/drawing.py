@@ -6,7 +6,7 @@ functions again over a stored invoice.
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
@@ -71,7 +71,7 @@ def grant_lines(
         for index, amount in each.shares:
             line = reduced[index]
             told = Reduction("grant", each.grant.id, each.grant.code, amount)
-            reduced[index] = replace(line, granted=line.granted + amount, reductions=(*line.reductions, told))
+            reduced[index] = line.but(granted=line.granted + amount, reductions=(*line.reductions, told))
     return reduced, tuple(drawn)
 
 
