@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -32,6 +33,9 @@ from tallystick.platform.edge import new_id, new_uuid
 from tallystick.subscriptions import queries as subscription_queries
 from tallystick.subscriptions import service as subscriptions
 from tallystick.taxes.service import NewTax, make_tax
+from tallystick.wallets import queries as wallet_rows
+from tallystick.wallets import service as wallets
+from tallystick.wallets.domain import InsufficientBalance, Kind, Scope
 
 ACTOR = system_actor("test")
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,6 +62,7 @@ class Lives:
         self.database, self.chance = database, random.Random(seed)
         self.accounts: list[Account] = []
         self.events = self.notes = 0
+        self.luck, self.wallets = random.Random(seed + 1000), list[UUID]()
 
     async def begin(self) -> None:
         async with self.database.write() as session:
@@ -184,6 +189,40 @@ class Lives:
                     )  # fmt: skip
                     self.notes += 1
 
+    async def save(self, now: datetime) -> None:
+        """Most accounts get wallets of all scopes, top-ups that end soon or never, and holds; what has ended, ends."""
+        luck = self.luck
+        for number, account in enumerate(self.accounts):
+            if number and luck.random() < 0.6:
+                scope = luck.choice(
+                    (Scope(), Scope(), Scope(meters=("sum", "count")), Scope(plans=(f"plan-{number}",)))
+                )
+                async with self.database.write() as session:
+                    new = wallets.NewWallet(new_uuid(), "Purse", priority=luck.randint(1, 3), scope=scope)
+                    await wallets.open_wallet(session, ACTOR, account, new, now)
+                    purse = await wallets.locked(session, new.id, now)
+                    for _ in range(luck.randint(1, 3)):
+                        amount = luck.randint(1, 4000) * Decimal(1).scaleb(-exponent(purse.currency))
+                        ends = luck.choice((None, now + timedelta(days=luck.randint(1, 50))))
+                        kind = luck.choice(list(Kind))
+                        await wallets.top_up(
+                            session, ACTOR, purse, wallets.TopUp(new_uuid(), kind, amount, expires_at=ends)
+                        )
+                self.wallets.append(new.id)
+        for wallet_id in self.wallets:
+            async with self.database.write() as session:
+                purse = await wallets.locked(session, wallet_id, now)
+                if purse.available > 1 and luck.random() < 0.4:
+                    amount = (purse.available / 6).quantize(Decimal("0.000001"))
+                    with suppress(InsufficientBalance):  # of a limited wallet nothing is for everything
+                        made = await wallets.hold(
+                            session, ACTOR, purse, wallets.NewHold(new_uuid(), 2 * amount)
+                        )
+                        if luck.random() < 0.5:
+                            await wallets.capture_hold(session, ACTOR, purse, made.id, amount)
+        while await wallets.end_some(self.database, now):
+            pass
+
     async def bill(self, as_of: datetime) -> None:
         """Each account's bills one by one, each first as a preview, then by a run at the instant it is due."""
         await arrive(self.database, patience=5)
@@ -209,13 +248,25 @@ class Lives:
         async with self.database.snapshot() as session:
             made = (await invoices.invoices(session, limit=50, run_id=run_id)).rows
             lines = {each.id: await invoices.lines(session, each.id) for each in made}
-        wanted = sorted(_shape(draft, draft.lines) for draft in preview.drafts if draft.lines)
-        assert sorted(_shape(each, lines[each.id]) for each in made) == wanted
+            drawn = {each.id: await wallet_rows.draws(session, each.id) for each in made}
+        wanted = sorted(
+            _shape(
+                draft, draft.lines, [(each.grant.id, index + 1, part) for each in draft.draws for index, part in each.shares]
+            )
+            for draft in preview.drafts
+            if draft.lines
+        )  # fmt: skip
+        assert (
+            sorted(
+                _shape(each, lines[each.id], [(row.grant_id, row.line, row.amount) for row in drawn[each.id]]) for each in made
+            )
+            == wanted
+        )  # fmt: skip
 
 
-def _shape(head: Any, lines: Any) -> tuple[Any, ...]:
+def _shape(head: Any, lines: Any, draws: list[tuple[UUID, int, Decimal]]) -> tuple[Any, ...]:
     return (
-        head.currency, head.subtotal, head.tax, head.total, head.credit_applied,
+        head.currency, head.subtotal, head.tax, head.total, head.credit_applied, head.granted, head.wallet_applied, draws,
         tuple((each.price_key, each.period_start, each.period_end, each.quantity, each.exact, each.amount) for each in lines),
     )  # fmt: skip
 
@@ -231,6 +282,7 @@ async def test_random_lives(database: Database, seed: int) -> None:
         await lives.use(before, now)
         await lives.bill(now)
         await lives.give_back(now)
+        await lives.save(now)
     async with database.snapshot() as session:
         found = (await invoices.invoices(session, limit=200)).rows
         reports = [await explaining.verify(session, each) for each in found]
@@ -239,6 +291,8 @@ async def test_random_lives(database: Database, seed: int) -> None:
     assert found
     assert lives.notes
     assert any(each.credit_applied for each in found)
+    assert any(each.granted for each in found)
+    assert any(each.wallet_applied for each in found)
     assert [report.problems for report in reports if not report.agrees] == []
     assert [each for each in await examine(database) if each["violations"]] == []
     assert all(each.next_billing_at is not None and each.next_billing_at > now for each in owned)
