@@ -1,8 +1,11 @@
 """The subscription service: every context's routes behind one ASGI application."""
 
+from pathlib import Path
+
 from fastapi import APIRouter, FastAPI
 
 from tallystick.accounts import api as accounts
+from tallystick.apps.api_description import INTRODUCTION, ORDER, SECTIONS
 from tallystick.billing import api as billing
 from tallystick.billing.catalog_file import api as catalog_file
 from tallystick.catalog import api as catalog
@@ -16,6 +19,7 @@ from tallystick.metering import api as metering
 from tallystick.platform import logging
 from tallystick.platform.http import openapi
 from tallystick.platform.http.app import build
+from tallystick.platform.http.openapi import Texts
 from tallystick.platform.rate_limit import rate_limits
 from tallystick.platform.settings import Settings, load_settings
 from tallystick.rating import api as rating
@@ -25,10 +29,8 @@ from tallystick.wallets import api as wallets
 
 SERVICE = "subscription-service"
 BATCH_PATHS = frozenset({"/v1/events/batch"})
-DESCRIPTION = (
-    "Usage, subscriptions and calls in; exact, explained invoices and a double-entry ledger out. Sign in with `POST /v1/auth/login`, "
-    "send the token as `Authorization: Bearer …`."
-)
+_HERE = Path(__file__).parent
+TEXTS = Texts(INTRODUCTION, SECTIONS, ORDER, _HERE / "refusals.json", _HERE / "examples.json")
 # Metering first: routes are tried in order, and single events are what comes in most.
 CONTEXTS = (
     metering, identity_routes, entities, accounts, catalog, catalog_file, taxes, subscriptions, rating, wallets, invoicing, ledger, billing,
@@ -42,14 +44,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = build(
         title="Tallystick",
         service=SERVICE,
-        description=DESCRIPTION,
+        description="A billing engine",
         settings=chosen,
         routers=_routers(),
         authenticate=authenticate,
         startup=(identity, rate_limits),
         batch_paths=BATCH_PATHS,
     )
-    openapi.complete(app)
+    openapi.complete(app, TEXTS)
     return app
 
 

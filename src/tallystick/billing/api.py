@@ -61,26 +61,28 @@ async def _account(session: ReadSession, actor: Actor, account_id: str) -> tuple
 
 @part.get(
     "/accounts/{account_id}/usage",
-    summary="The current bill: usage of the open periods, by meter and day, priced so far",
+    summary="The current bill",
     response_model=Envelope[UsageOut],
     responses=responses(404),
 )
 async def get_current_usage(
     request: Request, account_id: str, session: Reading, actor: Actor = allow("usage:read")
 ) -> Response:
+    """Usage of the periods that are still open, by meter and day, with its price so far."""
     account, _ = await _account(session, actor, account_id)
     return ok(request, await current.current_usage(session, account), "Current usage")
 
 
 @accounts_part.delete(
     "/{account_id}",
-    summary="Close an account: its personal data is erased, its documents are kept",
+    summary="Close an account",
     status_code=204,
     responses=responses(404, 409),
 )
 async def close_account(
     account_id: str, session: Writing, actor: Actor = allow("accounts:close")
 ) -> Response:
+    """Its personal data is erased, its documents are kept. Refused while money is owed or something still runs."""
     account, now = await _account(session, actor, account_id)
     await closing.close_account(session, actor, account, now)
     return Response(status_code=204)
@@ -88,7 +90,7 @@ async def close_account(
 
 @part.get(
     "/events/{event_id:path}",
-    summary="What became of an event: pending, billed on which line, or why not",
+    summary="What became of an event",
     response_model=Envelope[EventOut],
     responses=responses(404),
 )
@@ -99,6 +101,7 @@ async def get_event(
     source: Annotated[str, Query(max_length=255)] = "",
     actor: Actor = allow("events:read"),
 ) -> Response:
+    """Pending, billed on which line of which invoice, void, or why it is not billed. `source` is part of its identity."""
     return ok(request, await verdicts.fate(session, actor, source, event_id), "Event")
 
 
@@ -126,13 +129,14 @@ async def create_invoice(
 
 @part.post(
     "/invoices/preview",
-    summary="The next invoice as it stands, or what a range would give; nothing is written",
+    summary="Preview the next invoice, or a range",
     response_model=Envelope[PreviewOut],
     responses=responses(404, 409),
 )
 async def preview_invoice(
     request: Request, body: PreviewIn, session: Writing, actor: Actor = allow("invoices:read")
 ) -> Response:
+    """What billing would make of it, computed by the same code; nothing is written. Without a range: the next invoice as it stands."""
     await glance(database(request), PATIENCE)
     account, now = await _account(session, actor, body.account_id)
     if body.period_start is None and body.period_end is None:
@@ -154,7 +158,7 @@ async def preview_invoice(
 
 @part.get(
     "/invoices/{invoice_id}/explain",
-    summary="Why each line costs what it costs, as data or (`format=text`) as sentences to check by hand",
+    summary="Why each line costs what it costs",
     response_model=Envelope[ExplanationOut],
     responses=responses(404),
 )
@@ -165,6 +169,7 @@ async def explain_invoice(
     format: Annotated[str, Query(pattern="^(json|text)$")] = "json",
     actor: Actor = allow("invoices:read"),
 ) -> Response:
+    """Each step from the events to the amount; with `format=text` as sentences to check by hand."""
     told = await explaining.explain(session, await invoices.visible(session, actor, invoice_id))
     if format == "text":
         return PlainTextResponse(explaining.as_text(told))
@@ -180,6 +185,7 @@ async def explain_invoice(
 async def verify_invoice(
     request: Request, invoice_id: UUID, session: Reading, actor: Actor = allow("invoices:read")
 ) -> Response:
+    """Line by line, credit notes included; every difference is named. Nothing is written."""
     report = await explaining.verify(session, await invoices.visible(session, actor, invoice_id))
     return ok(
         request, explaining.verification_view(report), "Verified" if report.agrees else "Differences found"
@@ -237,6 +243,7 @@ async def list_billing_runs(
     cursor: str | None = None,
     actor: Actor = allow("runs:read"),
 ) -> Response:
+    """With their phase, their progress, and how many accounts they parked."""
     page = await queries.runs(session, limit, cursor)
     return listing(request, Page([run_view(run) for run in page.rows], page.next_cursor))
 
@@ -250,6 +257,7 @@ async def list_billing_runs(
 async def get_billing_run(
     request: Request, run_id: UUID, session: Reading, actor: Actor = allow("runs:read")
 ) -> Response:
+    """`status` is `pending`, `running`, `done` or `failed`; `error` says why it failed."""
     return ok(request, run_view(await runs.find_run(session, run_id)), "Billing run")
 
 
@@ -291,12 +299,13 @@ async def get_test_clock(
 
 @part.post(
     "/periods/preview",
-    summary="The periods of a schedule with their fractions, as billing will cut them",
+    summary="The periods of a schedule, with their fractions",
     response_model=Envelope[list[PeriodOut]],
 )
 async def preview_periods(
     request: Request, body: PeriodsIn, actor: Actor = allow("rating:estimate")
 ) -> Response:
+    """As billing will cut them, each with its days and its fraction of the whole. Pure: nothing is read or written."""
     schedule = Schedule(
         body.anchor, Cycle(body.cycle), Alignment(body.alignment), body.timezone, body.billing_day
     )

@@ -126,7 +126,7 @@ async def get_credit_note(
     response_model=Envelope[CreditOut],
     responses=responses(404),
 )
-async def customer_credit(
+async def get_customer_credit(
     request: Request, account_id: AccountId, session: Reading, actor: Actor = allow("invoices:read")
 ) -> Response:
     """What credit notes gave and invoices did not use yet, from the ledger. The next invoices use it by themselves."""
@@ -139,7 +139,7 @@ async def customer_credit(
     "/{account_id}/credit/history", summary="Where customer credit came from and went, newest first",
     response_model=Listing[CreditMoveOut], responses=responses(404),
 )  # fmt: skip
-async def credit_history(
+async def list_customer_credit_history(
     request: Request, account_id: AccountId, session: Reading, limit: Annotated[Limit, Query()] = 50,
     cursor: str | None = None, actor: Actor = allow("invoices:read"),
 ) -> Response:  # fmt: skip

@@ -93,6 +93,7 @@ def _health(service: str) -> APIRouter:
     @public
     @own_transaction
     async def get_health(request: Request) -> Response:
+        """200 `healthy` or 503 `unhealthy`, for load balancers: no credentials, no envelope."""
         try:
             async with request.app.state.database.read() as session:
                 await session.fetchval("SELECT 1")

@@ -1,11 +1,17 @@
-"""The API description, completed: how to present credentials, and which permission each operation asks for."""
+"""The API description, completed: credentials, permissions, sections, what each refusal's `code` may be, real requests and answers."""
 
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
-_TOKEN = "/v1/auth/token"
+_SIGN_IN = "/v1/auth/token"
 SCHEMES = {
     "bearer": {
         "type": "http",
@@ -16,18 +22,35 @@ SCHEMES = {
     "password": {
         "type": "oauth2",
         "description": "Sign in with e-mail and password.",
-        "flows": {"password": {"tokenUrl": _TOKEN, "refreshUrl": _TOKEN, "scopes": {}}},
+        "flows": {"password": {"tokenUrl": _SIGN_IN, "refreshUrl": _SIGN_IN, "scopes": {}}},
     },
     "service": {
         "type": "oauth2",
         "description": "An API key's number as client_id, the key as client_secret.",
-        "flows": {"clientCredentials": {"tokenUrl": _TOKEN, "scopes": {}}},
+        "flows": {"clientCredentials": {"tokenUrl": _SIGN_IN, "scopes": {}}},
     },
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "An API key (`tsk_…`)."},
 }
 
 
-def complete(app: FastAPI) -> None:
+_REFUSED = {"$ref": "#/components/schemas/Refused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What a service says of its API. `sections` are (name, sentence, pattern of paths); the files are read when they are asked for.
+
+    `refusals` holds {"sentences": {code: …}, "operations": {operation: {status: [code]}}}, `examples` {operation: {request, status, answer}}.
+    """
+
+    introduction: str
+    sections: Sequence[tuple[str, str, str]]
+    order: Sequence[str]
+    refusals: Path
+    examples: Path
+
+
+def complete(app: FastAPI, texts: Texts) -> None:
     """Adds to the description what the framework cannot know. Built on first use, like the rest of it."""
     plain = app.openapi
 
@@ -35,10 +58,80 @@ def complete(app: FastAPI) -> None:
         if app.openapi_schema is None:
             schema = plain()
             schema.setdefault("components", {})["securitySchemes"] = SCHEMES
+            schema["info"]["description"] = texts.introduction
+            schema["servers"] = [{"url": "/", "description": "This installation"}]
             _name_permissions(app, schema["paths"])
+            _sort(schema, texts)
+            _tell_refusals(schema, json.loads(texts.refusals.read_text()))
+            _show_examples(schema, json.loads(texts.examples.read_text()))
         return plain()
 
     app.openapi = described  # type: ignore[method-assign]
+
+
+def _operations(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, item in schema["paths"].items()
+        for method, operation in item.items()
+    ]
+
+
+def _sort(schema: dict[str, Any], texts: Texts) -> None:
+    sentences = {name: sentence for name, sentence, _ in texts.sections}
+    for path, _, operation in _operations(schema):
+        operation["tags"] = [next(name for name, _, pattern in texts.sections if re.match(pattern, path))]
+    schema["tags"] = [{"name": name, "description": sentences[name]} for name in texts.order]
+
+
+def _tell_refusals(schema: dict[str, Any], known: Mapping[str, Any]) -> None:
+    sentences = known["sentences"]
+    shared = _shared(known["operations"])
+    schemas = schema["components"]["schemas"]
+    schemas |= {f"Refused{status}": _refused(codes) for status, codes in shared.items()}
+    for _, method, operation in _operations(schema):
+        codes_of = known["operations"].get(operation["operationId"], {})
+        if method != "get" and "idempotency_in_flight" in codes_of.get("409", ()):
+            content = {"application/json": {"schema": _REFUSED}}
+            operation["responses"].setdefault(
+                "409", {"description": "Conflict with the state", "content": content}
+            )
+        operation["responses"] = dict(sorted(operation["responses"].items()))
+        for status, response in operation["responses"].items():
+            codes = codes_of.get(status)
+            body = response.get("content", {}).get("application/json", {})
+            if codes and body.get("schema") == _REFUSED:
+                told = "\n".join(f"- `{code}`: {sentences[code]}" for code in codes)
+                response["description"] = f"{response['description']}\n\n{told}"
+                alike = tuple(codes) == shared[status]
+                body["schema"] = (
+                    {"$ref": f"#/components/schemas/Refused{status}"} if alike else _refused(codes)
+                )
+
+
+def _shared(operations: Mapping[str, Mapping[str, list[str]]]) -> dict[str, tuple[str, ...]]:
+    """By status the codes that most operations have."""
+    found: dict[str, Counter[tuple[str, ...]]] = {}
+    for by_status in operations.values():
+        for status, codes in by_status.items():
+            found.setdefault(status, Counter())[tuple(codes)] += 1
+    return {status: counted.most_common(1)[0][0] for status, counted in sorted(found.items())}
+
+
+def _refused(codes: Sequence[str]) -> dict[str, Any]:
+    code = {"type": "string", "enum": list(codes)}
+    return {"allOf": [_REFUSED, {"type": "object", "properties": {"code": code}}]}
+
+
+def _show_examples(schema: dict[str, Any], examples: Mapping[str, Any]) -> None:
+    for _, _, operation in _operations(schema):
+        example = examples.get(operation["operationId"], {})
+        if "request" in example:
+            for kind in operation["requestBody"]["content"].values():
+                kind["example"] = example["request"]
+        answer = operation["responses"].get(str(example.get("status")), {})
+        for kind in answer.get("content", {}).values():
+            kind["example"] = example["answer"]
 
 
 def _name_permissions(app: FastAPI, paths: dict[str, dict[str, Any]]) -> None:
