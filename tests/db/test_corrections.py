@@ -18,6 +18,7 @@ from tallystick.metering.domain.digest import event_key
 from tallystick.metering.domain.events import IncomingEvent
 from tallystick.metering.service import ingest, void
 from tallystick.platform.db import Database
+from tallystick.platform.edge import new_uuid
 from tests.db.test_billing_recorded import ACTOR, account, at, bill, healthy, use
 from tests.db.test_billing_subscriptions import all_invoices, calls, plan, shown, subscribe
 
@@ -265,7 +266,6 @@ async def test_what_a_void_invoice_corrected_is_corrected_again(database: Databa
 
 async def test_a_note_by_hand_is_not_given_back_twice(database: Database) -> None:
     from tallystick.invoicing import service as invoicing
-    from tallystick.platform.edge import new_uuid
 
     await january(database)
     async with database.write() as session:
@@ -365,7 +365,7 @@ async def test_the_doctor_sees(database: Database, plant: str, found: str) -> No
     await healthy(database)
     async with database.write() as session:
         await session.execute(plant)
-    assert found in {each["invariant"] for each in await examine(database) if each["violations"]}
+    assert f"billing.{found}" in {each["invariant"] for each in await examine(database) if each["violations"]}
 
 
 @pytest.mark.parametrize(
@@ -386,7 +386,7 @@ async def test_the_doctor_sees_a_broken_chain(database: Database, plant: str, fo
         for table in ("invoice_lines", "noted_corrections"):
             await session.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         await session.execute(plant)
-    assert found in {each["invariant"] for each in await examine(database) if each["violations"]}
+    assert f"billing.{found}" in {each["invariant"] for each in await examine(database) if each["violations"]}
 
 
 async def test_a_sweep_passes_over_what_cannot_be_late(database: Database) -> None:
@@ -405,3 +405,51 @@ async def test_a_sweep_passes_over_what_cannot_be_late(database: Database) -> No
         assert (rest.upto, rest.batches) == (swept, [swept])
         (mark,) = await session.fetch("SELECT * FROM late_usage")
     assert (mark["first_at"], mark["last_at"]) == (at("2026-01-20"), at("2026-01-20"))
+
+
+async def bill_range(database: Database, who: Account, start: str, end: str) -> None:
+    await arrive(database, patience=5)
+    async with database.write() as session:
+        await ranges.bill_range(
+            session, ACTOR, who, ranges.Range(at(start), at(end)), now=at(end), new_id=new_uuid
+        )
+
+
+async def test_a_void_after_a_part_was_billed_is_given_back_at_the_close(database: Database) -> None:
+    who = await account(database, opened="2026-01-01")
+    await use(database, who, "1", "2026-01-02", "50", "1.00")
+    await use(database, who, "2", "2026-01-03", "7", "0.10")
+    await bill_range(database, who, "2026-01-01", "2026-01-10")
+    await void_event(database, "1", "2026-01-11")
+    await void_event(database, "2", "2026-01-11")
+    await use(database, who, "3", "2026-01-12", "20", "1.00")
+    run = await bill(database, "2026-02-01T01:00")
+    assert (run.invoices, run.parked) == (0, 0)
+    async with database.snapshot() as session:
+        (note,) = (await notes.notes(session, limit=5)).rows
+        (first,) = (await invoices.invoices(session, limit=5)).rows
+    assert (first.total, note.total) == (Decimal("50.70"), Decimal("30.70"))
+    assert (await fate(database, "3"))[0] == "corrected"
+    await healthy(database)
+    await use(database, who, "4", "2026-02-12", "100", "1.00")
+    await use(database, who, "5", "2026-01-20", "3", "1.00", now="2026-02-12")
+    await void_event(database, "3", "2026-02-13")
+    assert (await bill(database, "2026-03-01T01:00")).invoices == 1
+    *_, (_, lines) = await all_invoices(database)
+    assert [f"{line.amount:f}" for line in lines] == ["100.00", "-17.00"]
+    await healthy(database)
+
+
+async def test_a_close_that_gives_back_is_netted_where_it_can_be(database: Database) -> None:
+    offered = await plan(database, price=Decimal(50))
+    who = await account(database, opened="2026-01-01")
+    await subscribe(database, who, offered, "2026-01-01")
+    await calls(database, who, "a", "2026-01-02", "90")
+    await bill_range(database, who, "2026-01-01", "2026-01-10")
+    await void_event(database, "a", "2026-01-11")
+    await calls(database, who, "b", "2026-01-12", "20")
+    run = await bill(database, "2026-02-01T01:00")
+    assert run.parked == 0
+    *_, (_, lines) = await all_invoices(database)
+    assert [(line.kind, f"{line.amount:f}") for line in lines] == [("fee", "50.00"), ("correction", "-7.00")]
+    await healthy(database)

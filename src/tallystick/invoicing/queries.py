@@ -135,17 +135,8 @@ class BilledSlice:
     status: Status
 
 
-@dataclass(frozen=True, slots=True)
-class PartialBilled:
-    """What one line charged of a price in a period that is still open."""
-
-    account_no: int
-    subscription_id: UUID | None
-    price_key: str
-    period_start: datetime
-    period_end: datetime
-    amount: Decimal
-    quantity: Decimal
+PartialBilled = LineView
+"""What one line charged of a price in a period that is still open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +189,10 @@ def line_of(row: Record) -> LineView:
     values["taxes"] = tuple(TaxShare(*_tax_of(tax)) for tax in values["taxes"])
     values["reductions"] = tuple(
         Reduction(
-            each["source"], UUID(each["id"]), each["code"], Decimal(each["amount"]),
+            each["source"],
+            UUID(each["id"]),
+            each["code"],
+            Decimal(each["amount"]),
             None if each.get("percent") is None else Decimal(each["percent"]),
         )
         for each in values["reductions"] or ()
@@ -296,16 +290,24 @@ async def partial_billed(
     One range of uq_invoice_lines_slice per account, which holds nothing older than the open period: cost does not grow with history.
     """
     rows = await session.fetch(
-        """
-        SELECT l.account_no, l.subscription_id, l.price_key, l.period_start, l.period_end, l.amount, l.quantity
-        FROM unnest($1::bigint[], $2::timestamptz[]) AS a (no, since)
+        f"""
+        SELECT {LINE} FROM unnest($1::bigint[], $2::timestamptz[]) AS a (no, since)
         JOIN invoice_lines l ON l.account_no = a.no AND l.slice_start >= a.since AND NOT l.voided
         WHERE l.kind IN ('usage', 'recorded')
         """,
         [no for no, _ in accounts],
         [since for _, since in accounts],
     )
-    return [PartialBilled(*row) for row in rows]
+    return [line_of(row) for row in rows]
+
+
+COUNTS = """account_no = $1 AND meter_id = $2 AND period_end > $3 AND from_batch < $4 AND to_batch >= $4
+    AND COALESCE((inputs ->> 'counted_from')::timestamptz, slice_start) <= $3
+    AND (price_key NOT LIKE 'recorded:%' OR (inputs ->> 'unit_price')::numeric = $5)
+    AND NOT EXISTS (SELECT FROM jsonb_each_text(inputs -> 'group') g WHERE ($6::jsonb ->> g.key) IS DISTINCT FROM g.value)
+    AND NOT EXISTS (SELECT FROM jsonb_each(inputs -> 'charge_filters') f
+                    WHERE NOT coalesce(f.value @> ($6::jsonb -> f.key), false))"""
+"""Whether a line counts an event: its account, meter, time, batch, own price and properties are the parameters."""
 
 
 async def line_covering_event(
@@ -327,12 +329,7 @@ async def line_covering_event(
     row = await session.fetchrow(
         f"""
         SELECT {LINE} FROM invoice_lines
-        WHERE account_no = $1 AND meter_id = $2 AND period_end > $3 AND from_batch < $4 AND to_batch >= $4 AND NOT voided
-          AND COALESCE((inputs ->> 'counted_from')::timestamptz, slice_start) <= $3
-          AND (kind <> 'recorded' OR (inputs ->> 'unit_price')::numeric = $5)
-          AND NOT EXISTS (SELECT FROM jsonb_each_text(inputs -> 'group') g WHERE ($6::jsonb ->> g.key) IS DISTINCT FROM g.value)
-          AND NOT EXISTS (SELECT FROM jsonb_each(inputs -> 'charge_filters') f
-                          WHERE NOT coalesce(f.value @> ($6::jsonb -> f.key), false))
+        WHERE {COUNTS} AND NOT voided
         ORDER BY to_batch, slice_start, invoice_id, position LIMIT 1
         """,
         account_no, meter_id, occurred_at, batch_id, unit_price, dict(properties or {}),
@@ -355,6 +352,8 @@ async def open_balance(session: ReadSession, account_no: int) -> dict[str, Decim
 async def later_slices(session: ReadSession, invoice_id: UUID) -> bool:
     """Whether another invoice that is not void bills later slices of the fees, usage or recorded usage that this one bills.
 
+    What it corrects of earlier ones does not count.
+
     By account and slice start (uq_invoice_lines_slice).
     """
     return bool(
@@ -365,7 +364,7 @@ async def later_slices(session: ReadSession, invoice_id: UUID) -> bool:
                 JOIN invoice_lines l ON l.account_no = v.account_no AND l.slice_start > v.slice_start AND NOT l.voided
                  AND l.subscription_id IS NOT DISTINCT FROM v.subscription_id AND l.invoice_id <> v.invoice_id
                  AND replace(l.kind, 'minimum', 'usage') = replace(v.kind, 'minimum', 'usage')
-                WHERE v.invoice_id = $1 AND v.kind <> 'manual')
+                WHERE v.invoice_id = $1 AND v.kind NOT IN ('manual', 'correction') AND NOT v.inputs ? 'late')
             """,
             invoice_id,
         )

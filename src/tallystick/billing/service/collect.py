@@ -21,6 +21,7 @@ from tallystick.invoicing.domain.assemble import (
     Item,
     fee_exact,
 )
+from tallystick.invoicing.domain.corrections import Stood
 from tallystick.invoicing.queries import PartialBilled
 from tallystick.kernel.money import Rounding, round_money
 from tallystick.kernel.period import Part, Period
@@ -66,12 +67,16 @@ async def fill(
     partials = _by_owner(await invoices.partial_billed(session, open_since) if open_since else ())
     for bill in bills:
         items: dict[str, list[Item]] = defaultdict(list)
+        parts: dict[str, list[PartialBilled]] = defaultdict(list)
         bill.closing = []
         for renewal in bill.renewals:
             counted = [] if renewal.usage is None else list(islice(totals, len(renewal.version.charges)))
             items[renewal.version.currency].extend(_renewal_items(book, renewal, counted, partials))
             if renewal.usage_end is None:
                 bill.closing += [each for each in counted if each[0].recurring]
+                parts[renewal.version.currency] += _parts(
+                    partials[bill.account.no, renewal.subscription.id], renewal.usage
+                )
         for part in bill.recorded:
             items[bill.account.currency].extend(
                 recorded_items(
@@ -79,11 +84,26 @@ async def fill(
                     book.shelf.entities[bill.account.entity_id].prices_include_tax,
                 )
             )  # fmt: skip
+            if part.end == part.whole.end:
+                billed = partials[bill.account.no, None]
+                parts[bill.account.currency] += [
+                    each for each in billed if each.period_start >= part.whole.start
+                ]
         bill.inputs = [
             _inputs(book, bill, currency, own, now or bill.instant)
             for currency, own in items.items()
-            if own or anew
+            if own or parts[currency] or anew
         ]
+        for index, each in enumerate(bill.inputs):
+            if parts[each.currency]:
+                bill.inputs[index] = replace(each, parts=Stood(parts[each.currency], to_batch))
+
+
+def _parts(billed: Iterable[PartialBilled], closed: Part | None) -> list[PartialBilled]:
+    """What bills of the period charged while it was open."""
+    return (
+        [] if closed is None else [each for each in billed if each.period_start >= closed.whole.period.start]
+    )
 
 
 def _open_since(bill: Bill) -> datetime:

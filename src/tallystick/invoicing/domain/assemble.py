@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from tallystick.invoicing.domain.corrections import Stood, corrections, sort
+from tallystick.invoicing.domain.corrections import Stood, corrections, key_of, sort
 from tallystick.invoicing.domain.coupons import Applied
 from tallystick.invoicing.domain.coupons import discount as discount_lines
 from tallystick.invoicing.domain.draft import (
@@ -187,6 +187,7 @@ class Inputs:
     ] = ()  # that may lower it, in order of effect, with what they reach
     funds: Sequence[Fund] = ()  # grants of the account's wallets that may pay the invoice
     recount: Recount | None = None
+    parts: Stood | None = None  # what bills of the periods that are closed here charged while they were open
 
 
 def assemble(inputs: Inputs) -> InvoiceDraft | None:
@@ -196,12 +197,29 @@ def assemble(inputs: Inputs) -> InvoiceDraft | None:
     """
     lines = _lines(inputs)
     changes = _corrections(inputs, inputs.recount) if inputs.recount is not None else []
+    if inputs.parts is not None:
+        back = _given_back(inputs, inputs.parts)
+        over = {key_of(each) for each in back}
+        lines = [each for each in lines if each.kind is LineKind.FEE or key_of(each) not in over]
+        changes = [*changes, *back]
     return _document(lines, inputs, changes) if lines or changes else None
 
 
 def _corrections(inputs: Inputs, recount: Recount) -> list[Line]:
     """What closed periods should have been, less what stands of them: the very lines that closed them, made again."""
     return corrections(made_anew(inputs, recount), recount.stood, inputs.currency)
+
+
+def _given_back(inputs: Inputs, parts: Stood) -> list[Line]:
+    """Where bills of an open period charged more than its close comes to (events were voided since): corrections of their lines."""
+    closed = [
+        replace(item, billed=ZERO, billed_quantity=ZERO, start=item.counted_from)
+        for item in inputs.items
+        if isinstance(item, Usage | Recorded) and not item.partial
+    ]
+    anew = [line for line in _lines(replace(inputs, items=closed), anew=True) if line.evidence is not None]
+    found = corrections(anew, parts, inputs.currency)
+    return [line for line in found if line.corrects is not None and line.amount < 0]
 
 
 def made_anew(inputs: Inputs, recount: Recount) -> list[Line]:

@@ -100,7 +100,7 @@ class Stood:
     def rounding(self) -> dict[tuple[UUID | None, datetime], Rounding]:
         """The selling company's mode of rounding when each period was closed."""
         return {
-            _key(each)[:2]: Rounding(each.inputs["rounding"])
+            key_of(each)[:2]: Rounding(each.inputs["rounding"])
             for each in self.lines
             if not (each.inputs.get("adjustments") or {}).get("rounding")
         }
@@ -118,17 +118,17 @@ def corrections(anew: Sequence[Line], stood: Stood, currency: str) -> list[Line]
     """
     before: dict[_Key, list[Standing]] = defaultdict(list)
     for each in stood.lines:
-        before[_key(each)].append(each)
+        before[key_of(each)].append(each)
     found: list[Line] = []
     changed: set[_Owner] = set()
     for line in [*anew, *_vanished(anew, before, stood.to_batch)]:
-        own = before.get(_key(line), [])
+        own = before.get(key_of(line), [])
         if line.evidence is None or _counted(line) == _evidence(own):
             continue
         changed.update(_owners(line))
         found.append(_against(line, own, stood.by_hand(own), currency) if own else _late(line))
     for line in anew:
-        own = before.get(_key(line), [])
+        own = before.get(key_of(line), [])
         moves = stood.again or _owner(line) in changed
         if line.evidence is None and moves and line.amount != _sum(own):
             found.append(_against(line, own, stood.by_hand(own), currency) if own else _late(line))
@@ -139,7 +139,7 @@ _Key = tuple[UUID | None, datetime, str]
 _Owner = tuple[UUID | None, datetime, int | None]
 
 
-def _key(line: Line | Standing) -> _Key:
+def key_of(line: Line | Standing) -> _Key:
     """What is priced: whose, in which period, which price."""
     return line.subscription_id, _instant(line.inputs["aligned"][0]), line.price_key
 
@@ -150,7 +150,7 @@ def _instant(value: Any) -> datetime:
 
 def _owner(line: Line) -> _Owner:
     """Whose usage a top-up makes up for: a charge's, or (None) a plan's."""
-    owner, period, _ = _key(line)
+    owner, period, _ = key_of(line)
     return owner, period, line.charge_id
 
 
@@ -192,7 +192,7 @@ def _counted(line: Line | Standing) -> _Seen:
 
 def _vanished(anew: Sequence[Line], before: Mapping[_Key, list[Standing]], to_batch: int) -> list[Line]:
     """Prices of which every event is void now, so that counting does not find them: they come to nothing."""
-    here = {_key(line) for line in anew}
+    here = {key_of(line) for line in anew}
     return [
         _emptied(original(own), seen.meter_id, to_batch)
         for key, own in before.items()
