@@ -15,6 +15,7 @@ from tallystick.billing.service.recounting import events_of_line
 from tallystick.billing.service.usage import NotDivisible
 from tallystick.catalog.domain import ChargeTerms, PlanView, Terms
 from tallystick.catalog.service import make_meter, make_plan
+from tallystick.cli.doctor import examine
 from tallystick.invoicing import queries as invoices
 from tallystick.invoicing.queries import LineView
 from tallystick.metering.domain.events import IncomingEvent
@@ -307,6 +308,12 @@ async def test_what_was_frozen_cannot_be_changed_unseen(database: Database) -> N
     assert report.problems == [
         "line 1: the same events come to another quantity", "line 2: the same events come to another quantity",
     ]  # fmt: skip
+    violated = {each["invariant"].split(".")[-1] for each in await examine(database) if each["violations"]}
+    assert "every_state_holds_its_units" in violated
+    async with database.write() as session:
+        await session.execute("UPDATE meter_states SET to_batch = to_batch + 1000")
+    violated = {each["invariant"].split(".")[-1] for each in await examine(database) if each["violations"]}
+    assert "every_state_is_sealed" in violated
     async with database.write() as session:
         await session.execute("DELETE FROM meter_states")
     async with database.snapshot() as session:

@@ -19,5 +19,13 @@ INVARIANTS: dict[str, str] = {
     "metering.seal_is_not_ahead": """
         SELECT s.sealed_to FROM metering_seal s, ingest_batch_ids q WHERE s.sealed_to > q.last_value
     """,
+    "metering.every_state_holds_its_units": """
+        SELECT m.id FROM meter_states m
+        WHERE m.units IS NOT NULL AND jsonb_array_length(m.units) <> coalesce(
+            (SELECT sum((l ->> 1)::numeric) FROM jsonb_array_elements(m.levels) l), 0)
+    """,
+    "metering.every_state_is_sealed": """
+        SELECT m.id FROM meter_states m, metering_seal s WHERE m.to_batch > s.sealed_to
+    """,
     "metering.one_seal": "SELECT 1 FROM metering_seal HAVING count(*) <> 1",
 }

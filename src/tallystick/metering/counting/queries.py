@@ -112,7 +112,7 @@ WITH slices AS MATERIALIZED (
 _PLAIN_EVENTS = f"""
     SELECT u.occurred_at, u.batch_id, u.position, u.occurred_at >= s.starts AS inside,
            CASE WHEN u.occurred_at >= s.starts THEN u.c_hi ELSE 0 END AS c_hi,
-           CASE WHEN u.occurred_at >= s.starts THEN u.c_lo ELSE 0 END AS c_lo, u.unit_price,
+           CASE WHEN u.occurred_at >= s.starts THEN u.c_lo ELSE 0 END AS c_lo, u.c_hi AS every_hi, u.c_lo AS every_lo, u.unit_price,
            CASE WHEN s.kind = 'count' THEN CASE WHEN s.scope IS NOT NULL AND u.properties ->> '{OPERATION}' = 'remove' THEN -1 ELSE 1 END
                 WHEN s.field IS NULL THEN u.quantity
                 WHEN jsonb_typeof(u.properties -> s.field) = 'number' THEN (u.properties ->> s.field)::numeric END AS value,
@@ -213,7 +213,7 @@ _UNIQUE = _both(f"""
 SELECT s.ord, e.* FROM slices s
 CROSS JOIN LATERAL (
     SELECT g.part, count(g.item) AS total, sum(g.events)::bigint AS events, bit_xor(g.hi) AS hi, bit_xor(g.lo) AS lo
-    FROM (SELECT r.part, r.item, count(*) AS events, bit_xor(r.c_hi) AS hi, bit_xor(r.c_lo) AS lo
+    FROM (SELECT r.part, r.item, count(*) AS events, bit_xor(r.every_hi) AS hi, bit_xor(r.every_lo) AS lo
           FROM ({_EVENTS}) r GROUP BY r.part, r.item) g
     GROUP BY g.part
 ) e
