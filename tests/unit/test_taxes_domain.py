@@ -166,6 +166,17 @@ def test_what_is_taken_out_and_what_is_left_are_the_price(
         assert total.amount == sum((row[index].amount for row in result.per_line), D(0))
 
 
+@given(st.lists(amounts, min_size=1, max_size=12), st.lists(percents, max_size=3), modes)
+def test_the_short_way_is_the_long_one(bases: list[D], rates: list[D], mode: Rounding) -> None:
+    taxes = [TaxRate(f"t{i}", "T", rate) for i, rate in enumerate(rates)]
+    shared_tuple = tuple(taxes)
+    short = tax_lines([Taxable(base, shared_tuple) for base in bases], "USD", "rate", mode)
+    other = Taxable(D(0), (TaxRate("zz", "Z", D(0)),))  # pays nothing and makes the lines differ
+    long = tax_lines([*(Taxable(base, tuple(taxes)) for base in bases), other], "USD", "rate", mode)
+    assert short.per_line == long.per_line[:-1]
+    assert short.totals == long.totals[:-1]
+
+
 def test_a_rate_is_rounded_once_whatever_else_its_lines_pay() -> None:
     only, both = Taxable(D("3.30"), (VAT,)), Taxable(D("3.30"), (VAT, CITY))
     result = tax_lines([only, both, only], "USD")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
+from typing import NamedTuple
 
 from tallystick.kernel.money import Rounding, exponent, round_fraction, split
 from tallystick.taxes.domain.rules import TaxRate
@@ -28,8 +29,7 @@ class Taxable:
     included: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Taxed:
+class Taxed(NamedTuple):
     """One rate on one line, or of a whole document: its base without tax, and the tax."""
 
     rate: TaxRate
@@ -56,6 +56,8 @@ def tax_lines(
     if rounding not in (PER_RATE, PER_LINE):
         raise ValueError("tax rounding is rate or line")
     scale = exponent(currency)
+    if rounding == PER_RATE and _alike(lines):
+        return _of_one_kind([line.amount for line in lines], lines[0].rates, scale, mode)
     found: list[dict[TaxRate, Taxed]] = [{} for _ in lines]
     together = [range(len(lines))] if rounding == PER_RATE else [range(i, i + 1) for i in range(len(lines))]
     for places in together:
@@ -65,6 +67,34 @@ def tax_lines(
         tuple(own[rate] for rate in line.rates) if own else () for line, own in zip(lines, found, strict=True)
     ]
     return TaxResult(per_line, _totals(per_line))
+
+
+def _alike(lines: Sequence[Taxable]) -> bool:
+    """Whether every line has the same taxes on top: nearly every document of a run."""
+    if not lines or lines[0].included:
+        return False
+    rates = lines[0].rates
+    return all(line.rates is rates and not line.included for line in lines)
+
+
+def _of_one_kind(
+    amounts: Sequence[Decimal], rates: Sequence[TaxRate], scale: int, mode: Rounding
+) -> TaxResult:
+    """As the long way (a test holds them together), without looking up which line pays what."""
+    columns = [percent_shared(amounts, rate.rate, scale, mode) for rate in rates]
+    per_line: list[tuple[Taxed, ...]] = [() for _ in amounts]
+    if rates:
+        per_line = [
+            tuple(Taxed(rate, amount, share) for rate, share in zip(rates, shares, strict=True))
+            for amount, shares in zip(amounts, zip(*columns, strict=True), strict=True)
+        ]
+    whole = sum(amounts, ZERO)
+    totals = [Taxed(rate, whole, sum(column, ZERO)) for rate, column in zip(rates, columns, strict=True)]
+    return TaxResult(per_line, sorted(totals, key=_place))
+
+
+def _place(tax: Taxed) -> tuple[str, Decimal, str, bool]:
+    return tax.rate.code, tax.rate.rate, tax.rate.kind, tax.included
 
 
 def _add(
@@ -123,10 +153,8 @@ def _totals(per_line: Sequence[tuple[Taxed, ...]]) -> list[Taxed]:
         for tax in own:
             base, amount = sums.get((tax.rate, tax.included), (ZERO, ZERO))
             sums[tax.rate, tax.included] = base + tax.base, amount + tax.amount
-    ordered = sorted(
-        sums.items(), key=lambda each: (each[0][0].code, each[0][0].rate, each[0][0].kind, each[0][1])
-    )
-    return [Taxed(rate, base, amount, included) for (rate, included), (base, amount) in ordered]
+    totals = [Taxed(rate, base, amount, included) for (rate, included), (base, amount) in sums.items()]
+    return sorted(totals, key=_place)
 
 
 def percent_shared(

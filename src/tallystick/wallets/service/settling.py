@@ -37,12 +37,13 @@ async def settle(session: Session, settlements: Sequence[Settlement]) -> None:
         for each in settlements
         for index, grant_id, amount in each.returned
     ]
-    moves += [
-        Move(drawn.grant.id, "draw", -amount, ZERO, each.moment, each.invoice_id, index + 1, None, facts(drawn))
-        for each in settlements
-        for drawn in each.draws
-        for index, amount in drawn.shares
-    ]  # fmt: skip
+    for each in settlements:
+        for drawn in each.draws:
+            told, grant_id = facts(drawn), drawn.grant.id
+            moves += [
+                Move(grant_id, "draw", -amount, ZERO, each.moment, each.invoice_id, index + 1, None, told)
+                for index, amount in drawn.shares
+            ]
     if moves:
         done = await repository.move(session, moves)
         assert len(done) == len(moves), "grants are never deleted"
