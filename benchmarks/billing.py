@@ -90,6 +90,7 @@ async def fill(database: Database, accounts: int, months_before: int) -> None:
             "INSERT INTO ingest_batches (id, xid, received, principals, request_id) VALUES (1, 1, 1, '{bench}', '')"
         )
         await session.execute("UPDATE metering_seal SET sealed_to = 1")
+        await session.execute("UPDATE late_sweep SET swept_to = 1")
         await session.execute("UPDATE late_sweep SET swept_to = 1")  # as if the background had looked at them
     months = [(START - timedelta(days=30 * n)).replace(day=1) for n in range(months_before + 1)]
     await prepare_months(database, {month.date() for month in months})

@@ -72,6 +72,15 @@ async def stood(
     return found
 
 
+async def noted_of(session: ReadSession, invoice_id: UUID) -> list[LineView]:
+    """The corrections of an invoice's lines that went to credit notes (ix_noted_corrections_corrects)."""
+    rows = await session.fetch(
+        f"SELECT {_NOTED} FROM noted_corrections WHERE corrects_invoice_id = $1 ORDER BY corrects_position, revision",
+        invoice_id,
+    )
+    return [line_of(row) for row in rows]
+
+
 async def noted(session: ReadSession, invoice_ids: Iterable[UUID]) -> dict[tuple[UUID, int], Decimal]:
     """What credit notes took of each line of these invoices, in the line's terms (ix_credit_note_lines_invoice)."""
     rows = await session.fetch(

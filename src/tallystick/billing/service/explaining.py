@@ -1,11 +1,12 @@
 """Why a line costs what it costs, and whether it still comes out the same."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from tallystick.billing.corrections import queries as corrections
 from tallystick.billing.domain.replay import Replayed, made_as, replay
 from tallystick.billing.domain.selection import same_quantity
 from tallystick.billing.domain.telling import how_changed, how_counted
@@ -97,8 +98,9 @@ class Verification:
 async def explain(session: ReadSession, invoice: InvoiceView) -> InvoiceExplanation:
     """The invoice explained from what is frozen on it; steps and sentences are derived now, not stored."""
     lines = await invoices.lines(session, invoice.id)
+    noted = await corrections.noted_of(session, invoice.id)
     meters = await catalog.meters(
-        session, sorted({line.evidence.meter_id for line in lines if line.evidence})
+        session, sorted({line.evidence.meter_id for line in (*lines, *noted) if line.evidence})
     )
     explained = [
         explain_line(line, invoice.currency, meters[line.evidence.meter_id].code if line.evidence else "")
@@ -106,7 +108,10 @@ async def explain(session: ReadSession, invoice: InvoiceView) -> InvoiceExplanat
     ]
     return InvoiceExplanation(
         str(invoice.id), invoice.number, invoice.currency, invoice.subtotal, invoice.tax, invoice.total, explained,
-        [*_sum_text(invoice, lines), *await settled_sentences(session, invoice), *await draw_sentences(session, invoice)],
+        [
+            *_sum_text(invoice, lines), *_noted_sentences(noted, invoice.currency, {no: each.code for no, each in meters.items()}),
+            *await settled_sentences(session, invoice), *await draw_sentences(session, invoice),
+        ],
     )  # fmt: skip
 
 
@@ -204,9 +209,28 @@ async def verify(session: ReadSession, invoice: InvoiceView) -> Verification:
         _verify_amount(report, line, invoice.currency)
     await _verify_events(session, report, [line for line in lines if line.evidence is not None])
     await _verify_sums(session, report, invoice, lines)
+    await _verify_noted(session, report, invoice)
     report.problems += await note_problems(session, invoice, lines)
     report.problems += await draw_problems(session, invoice, lines)
     return report
+
+
+async def _verify_noted(session: ReadSession, report: Verification, invoice: InvoiceView) -> None:
+    """What credit notes correct of the invoice's usage, counted and computed again like any correction."""
+    noted = await corrections.noted_of(session, invoice.id)
+    for line in noted:
+        _verify_amount(report, line, invoice.currency)
+    await _verify_events(session, report, [line for line in noted if line.evidence is not None])
+
+
+def _noted_sentences(noted: Sequence[LineView], currency: str, meters: Mapping[int, str]) -> list[str]:
+    """How corrections that went to credit notes came about."""
+    told = []
+    for line in noted:
+        meter = meters[line.evidence.meter_id] if line.evidence else ""
+        sentences = [*_evidence_text(line, meter), *replay(line, currency).text]
+        told.append(f"{line.description}, by credit note: {'; '.join(sentences)}")
+    return told
 
 
 def _verify_amount(report: Verification, line: LineView, currency: str) -> None:
