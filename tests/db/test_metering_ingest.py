@@ -262,7 +262,7 @@ async def test_months_are_made_once_by_many_at_once(database: Database) -> None:
         indexes = await session.fetch(
             "SELECT indrelid FROM pg_index WHERE indrelid::regclass::text LIKE '%usage_events_2024%'"
         )
-    assert len(indexes) == 4
+    assert len(indexes) == 6
 
 
 async def test_months_meet_at_midnight_utc(database: Database) -> None:
