@@ -46,10 +46,11 @@ class TaxTotalOut(TaxOut):
 class ReductionOut(Out):
     """What a coupon, or credit that was granted, takes off a line before tax."""
 
-    source: str = Field(examples=["coupon", "grant"])
+    source: str = Field(examples=["coupon", "grant", "note"])
     id: UUID
     code: str
     amount: DecimalOut
+    percent: DecimalOut | None = Field(None, description="Of a coupon that takes a share of the line")
 
 
 class CorrectedOut(Out):

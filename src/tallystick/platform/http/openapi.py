@@ -127,8 +127,11 @@ def _show_examples(schema: dict[str, Any], examples: Mapping[str, Any]) -> None:
     for _, _, operation in _operations(schema):
         example = examples.get(operation["operationId"], {})
         if "request" in example:
-            for kind in operation["requestBody"]["content"].values():
-                kind["example"] = example["request"]
+            for media, kind in operation["requestBody"]["content"].items():
+                lines = "ndjson" in media
+                kind["example"] = (
+                    "\n".join(map(json.dumps, example["request"])) if lines else example["request"]
+                )
         answer = operation["responses"].get(str(example.get("status")), {})
         for kind in answer.get("content", {}).values():
             kind["example"] = example["answer"]
