@@ -19,7 +19,7 @@ INVARIANTS: dict[str, str] = {
         SELECT id FROM (
             SELECT id, grant_id, wallet_id, remaining - amount AS before, lag(remaining, 1, 0::numeric) OVER chain AS previous
             FROM wallet_transactions WINDOW chain AS (PARTITION BY grant_id ORDER BY id)
-        ) c WHERE before <> previous OR wallet_id <> (SELECT g.wallet_id FROM wallet_grants g WHERE g.id = c.grant_id)
+        ) c WHERE before <> previous OR wallet_id IS DISTINCT FROM (SELECT g.wallet_id FROM wallet_grants g WHERE g.id = c.grant_id)
     """,
     "wallet_balances_are_not_negative_and_cover_what_is_held": """
         SELECT id FROM wallet_grants WHERE remaining < held OR held < 0 OR remaining > amount

@@ -115,7 +115,8 @@ class WalletHold(Base):
 class WalletTransaction(Base):
     """What happened to a grant: `amount` changed what remains (to `remaining`), `held` changed what is reserved. Append-only.
 
-    Draws and what a void invoice gives back name the invoice's line, holds their hold.
+    Draws and what a void invoice gives back name the invoice's line, holds their hold. No foreign key: the statement that adds rows
+    joins their grants, and an invariant proves it.
     """
 
     __tablename__ = "wallet_transactions"
@@ -153,7 +154,7 @@ class WalletTransaction(Base):
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     wallet_id: Mapped[Uuid] = mapped_column(UUID)
-    grant_id: Mapped[Uuid] = mapped_column(UUID, ForeignKey("wallet_grants.id"))
+    grant_id: Mapped[Uuid] = mapped_column(UUID)
     kind: Mapped[str]
     amount: Mapped[Decimal]
     held: Mapped[Decimal] = mapped_column(server_default=text("0"))

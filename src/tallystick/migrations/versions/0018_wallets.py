@@ -94,7 +94,6 @@ CREATE TABLE wallet_transactions (
     occurred_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pk_wallet_transactions PRIMARY KEY (id),
-    CONSTRAINT fk_wallet_transactions_grant_id FOREIGN KEY (grant_id) REFERENCES wallet_grants (id),
     CONSTRAINT ck_wallet_transactions_kind
         CHECK (kind IN ('top_up', 'draw', 'give_back', 'take_back', 'expiry', 'forfeit', 'hold', 'release', 'capture')),
     CONSTRAINT ck_wallet_transactions_amount CHECK (amount > -1e15 AND amount < 1e15 AND held > -1e15 AND held < 1e15
