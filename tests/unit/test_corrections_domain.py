@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tallystick.invoicing.domain.assemble import Inputs, Recount, Usage, assemble
 from tallystick.invoicing.domain.corrections import Stood, corrections, reductions_of, sort, spread
-from tallystick.invoicing.domain.draft import Line, LineKind, Reduction, TaxShare, UsageEvidence
-from tallystick.taxes.domain import TaxRate
+from tallystick.invoicing.domain.draft import InvoiceDraft, Line, LineKind, Reduction, TaxShare, UsageEvidence
+from tallystick.kernel.money import Rounding
+from tallystick.rating.domain import compile_price
+from tallystick.taxes.domain import Profile, Tax, TaxRate
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
 ONE, TWO = UUID(int=1), UUID(int=2)
@@ -220,3 +223,48 @@ def test_what_is_given_back_is_spread_over_what_is_left(left: list[Decimal], dat
     assert all(0 <= part <= most for part, most in zip(parts, left, strict=True))
     with pytest.raises(ValueError, match="more is given back"):
         spread((whole + 1) * CENT, left)
+
+
+def bill_with(profile: Profile, line: Stands, quantity: str) -> InvoiceDraft:
+    """A bill that has 100 of something else and closes January again, at 1.00 a call."""
+    price = compile_price("standard", {"unit_amount": "1.00"}, {}, version=1, currency="USD")
+
+    def usage(charge: int, units: str, count: int, until: datetime) -> Usage:
+        return Usage(
+            subscription_id=TWO, plan_version_id=1, charge_id=charge, description="Calls", unit="call", price=price, terms={},
+            quantity=Decimal(units), evidence=UsageEvidence(9, 0, 8, count, count), counted_from=START, start=START, end=until,
+            aligned=(START, END), gl_code="4000", tax_category="standard",
+        )  # fmt: skip
+
+    stood = Stood([line], 8)
+    inputs = Inputs(
+        1, 1, "USD", [usage(8, "100", 1, END)], Rounding.HALF_AWAY, "rate", profile,
+        recount=Recount([usage(7, quantity, 4, END)], stood),
+    )  # fmt: skip
+    made_ = assemble(inputs)
+    assert made_ is not None
+    return made_
+
+
+def test_a_correction_keeps_the_rate_that_stands_beside_todays() -> None:
+    today = Profile((Tax(1, "vat", "VAT", Decimal(21)),))
+    bill = bill_with(today, Stands(Decimal(10)), "4")
+    assert [line.amount for line in bill.lines] == [Decimal("100.00")]  # no base of 19 % may lie below zero
+    assert [(each.amount, each.tax_rates) for each in bill.noted] == [(Decimal("-6.00"), (VAT,))]
+    more = bill_with(today, Stands(Decimal(10)), "14")
+    assert [(each.rate, each.base) for each in more.tax_totals] == [
+        (Decimal(19), Decimal("4.00")),
+        (Decimal(21), Decimal("100.00")),
+    ]
+
+
+def test_a_correction_of_what_is_not_charged_says_why_as_the_rest_does() -> None:
+    profile = Profile((Tax(1, "vat", "VAT", Decimal(19)),), "reverse_charge", "Article 196")
+    stands = Stands(
+        Decimal(10), taxes=(TaxShare("vat", "VAT", ZERO, Decimal(10), ZERO, kind="reverse_charge"),)
+    )
+    bill = bill_with(profile, stands, "4")
+    assert [(each.base, each.kind, each.note) for each in bill.tax_totals] == [
+        (Decimal("94.00"), "reverse_charge", "Article 196")
+    ]
+    assert (bill.total, bill.noted) == (Decimal("94.00"), ())

@@ -470,18 +470,23 @@ def _tax(lines: list[Line], inputs: Inputs) -> tuple[tuple[Line, ...], tuple[Tax
 
 
 def _rates(lines: Sequence[Line], inputs: Inputs) -> list[tuple[TaxRate, ...]]:
-    """The rates of each line: those it carries, else those of its category on its tax point."""
+    """The rates of each line: those it carries, else those of its category on its tax point.
+
+    A line that stands tells no rate's sentence: a rate that is carried and still there takes its own again.
+    """
     known: dict[tuple[str, datetime], tuple[TaxRate, ...]] = {}
-    found = []
     for line in lines:
-        rates = line.tax_rates
-        if rates is None:
-            at = line.tax_category, line.period_end
-            if at not in known:
-                known[at] = inputs.profile.rates(line.tax_category, _tax_day(line, inputs))
-            rates = known[at]
-        found.append(rates)
-    return found
+        at = line.tax_category, line.period_end
+        if at not in known:
+            known[at] = inputs.profile.rates(line.tax_category, _tax_day(line, inputs))
+    carried = any(line.tax_rates is not None for line in lines)
+    told = {replace(rate, note=""): rate for own in known.values() for rate in own} if carried else {}
+    return [
+        known[line.tax_category, line.period_end]
+        if line.tax_rates is None
+        else tuple(told.get(replace(rate, note=""), rate) for rate in line.tax_rates)
+        for line in lines
+    ]
 
 
 def _tax_day(line: Line, inputs: Inputs) -> date:

@@ -322,23 +322,21 @@ def sort(lines: Sequence[tuple[Decimal, Rates]], found: Sequence[Line]) -> Sorte
     """
     bases: dict[TaxRate, Decimal] = defaultdict(Decimal)
     total = ZERO
-    for amount, rates in [
-        *lines,
-        *((each.remainder, each.tax_rates or ()) for each in found if each.remainder >= 0),
-    ]:
+    up = [(each.remainder, each.tax_rates or ()) for each in found if each.remainder >= 0]
+    for amount, rates in [*lines, *up]:
         total += amount
         for rate in rates:
-            bases[rate] += amount
+            bases[replace(rate, note="")] += amount
     noted: list[Line] = []
     for line in sorted(found, key=lambda each: (each.period_start, each.price_key)):
         if line.remainder >= 0:
             continue
-        rates = line.tax_rates or ()
-        if total + line.remainder < 0 or any(bases[rate] + line.remainder < 0 for rate in rates):
+        own = [replace(rate, note="") for rate in line.tax_rates or ()]
+        if total + line.remainder < 0 or any(bases[rate] + line.remainder < 0 for rate in own):
             noted.append(line)
             continue
         total += line.remainder
-        for rate in rates:
+        for rate in own:
             bases[rate] += line.remainder
     return Sorted(tuple(line for line in found if all(line is not each for each in noted)), tuple(noted))
 
