@@ -43,7 +43,7 @@ def test_sections_stand_in_order_and_say_what_they_are() -> None:
 
 def test_the_introduction_tells_the_conventions() -> None:
     text = DESCRIPTION["info"]["description"]
-    for heading in ("Sign in", "Answers", "Never twice", "Money", "Time", "Lists"):
+    for heading in ("Credentials", "Answers", "Never twice", "Money", "Time", "Lists"):
         assert f"## {heading}" in text
     assert DESCRIPTION["servers"]
 

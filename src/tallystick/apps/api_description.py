@@ -3,14 +3,25 @@
 INTRODUCTION = """
 Usage, subscriptions and prices in; exact, explained invoices and a double-entry ledger out.
 
-## Sign in
+## Credentials
 `POST /v1/auth/login` with e-mail and password answers an `access_token`; send it as `Authorization: Bearer …`. It lives an hour: then
 `POST /v1/auth/refresh`. Services send an API key as `X-Api-Key: tsk_…` (`POST /v1/api-keys`), or change it for a token at `POST /v1/auth/token`, which is
 also what *Authorize* on this page does. Each operation names the right it needs as `x-permission`; staff without it get 403. What a customer may not see is not there: 404.
 
 ## Answers
-Every success is `{"success": true, "data": …, "message": "…", "timestamp": "…"}`. Every refusal is `{"success": false, "error": "a sentence",
-"code": "stable_code", "details": {"field": "what is wrong"}, "request_id": "…", "timestamp": "…"}`. Rely on `code`: it is never used for anything else.
+A success:
+
+```json
+{"success": true, "data": {}, "message": "Account created", "timestamp": "2024-01-01T00:00:00Z"}
+```
+
+A refusal; rely on `code`, which is never used for anything else, and show `error` to people:
+
+```json
+{"success": false, "error": "Some fields are not valid; see details", "code": "validation_failed", "details": {"price": "must not be negative"},
+ "request_id": "8ad37aef63fc4255", "timestamp": "2024-01-01T00:00:00Z"}
+```
+
 `POST /v1/auth/token`, `/.well-known`, `/v1/health` and `/api/v1` answer without the envelope.
 
 | status | means | repeat the same request? |
@@ -59,7 +70,7 @@ SECTIONS: tuple[tuple[str, str, str], ...] = (
     (
         "usage",
         "Events in, each counted once; what became of each; the current bill.",
-        r"/v1/events|/v1/accounts/[^/]+/usage",
+        r"/v1/events|/v1/backfills|/v1/accounts/[^/]+/usage",
     ),
     (
         "credit notes",

@@ -33,6 +33,13 @@ SCHEMES = {
 }
 
 
+_DONE = {
+    "200": "Done",
+    "201": "Created",
+    "202": "Accepted, for later",
+    "204": "Done; there is nothing to show",
+}
+_TYPICAL = ("validation_failed", "unauthorized", "malformed_json")
 _REFUSED = {"$ref": "#/components/schemas/Refused"}
 
 
@@ -80,7 +87,8 @@ def _operations(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]
 def _sort(schema: dict[str, Any], texts: Texts) -> None:
     sentences = {name: sentence for name, sentence, _ in texts.sections}
     for path, _, operation in _operations(schema):
-        operation["tags"] = [next(name for name, _, pattern in texts.sections if re.match(pattern, path))]
+        fitting = [name for name, _, pattern in texts.sections if re.match(pattern, path)]
+        operation["tags"] = fitting[:1] or operation["tags"]
     schema["tags"] = [{"name": name, "description": sentences[name]} for name in texts.order]
 
 
@@ -88,6 +96,9 @@ def _tell_refusals(schema: dict[str, Any], known: Mapping[str, Any]) -> None:
     sentences = known["sentences"]
     shared = _shared(known["operations"])
     schemas = schema["components"]["schemas"]
+    how_many = Counter(
+        code for by_status in known["operations"].values() for codes in by_status.values() for code in codes
+    )
     schemas |= {f"Refused{status}": _refused(codes) for status, codes in shared.items()}
     for _, method, operation in _operations(schema):
         codes_of = known["operations"].get(operation["operationId"], {})
@@ -107,6 +118,10 @@ def _tell_refusals(schema: dict[str, Any], known: Mapping[str, Any]) -> None:
                 body["schema"] = (
                     {"$ref": f"#/components/schemas/Refused{status}"} if alike else _refused(codes)
                 )
+                code = min(codes, key=lambda each: (each not in _TYPICAL, how_many[each], each))
+                body["example"] = _example(code, sentences[code])
+            elif response["description"] == "Successful Response":
+                response["description"] = _DONE[status]
 
 
 def _shared(operations: Mapping[str, Mapping[str, list[str]]]) -> dict[str, tuple[str, ...]]:
@@ -121,6 +136,14 @@ def _shared(operations: Mapping[str, Mapping[str, list[str]]]) -> dict[str, tupl
 def _refused(codes: Sequence[str]) -> dict[str, Any]:
     code = {"type": "string", "enum": list(codes)}
     return {"allOf": [_REFUSED, {"type": "object", "properties": {"code": code}}]}
+
+
+def _example(code: str, sentence: str) -> dict[str, Any]:
+    details = {"field": "what is wrong with it"} if code == "validation_failed" else {}
+    return {
+        "success": False, "error": sentence, "code": code, "details": details, "request_id": "8ad37aef63fc4255",
+        "timestamp": "2024-01-01T00:00:00Z",
+    }  # fmt: skip
 
 
 def _show_examples(schema: dict[str, Any], examples: Mapping[str, Any]) -> None:
