@@ -99,9 +99,7 @@ async def test_what_the_next_invoice_cannot_take_is_a_credit_note(database: Data
     async with database.snapshot() as session:
         told = await explaining.explain(session, first)
         report = await explaining.verify(session, first)
-    assert "none of its events counts any more; 0 less 3.00 USD billed before = -3.00" in "\n".join(
-        told.text
-    )
+    assert "none of its events counts any more; 0 less 3.00 USD billed before = -3.00" in "\n".join(told.text)
     assert (report.agrees, report.lines, report.events) == (True, 2, 3)
     assert again is not None
     assert again.amount_due == Decimal("3.00")
