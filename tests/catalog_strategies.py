@@ -1,10 +1,11 @@
 """Random catalogs, as a file would hold them, for the laws of the catalog file."""
 
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tallystick.billing.catalog_file.sections import METERS, PLANS, TAXES, Content, Section, dumped
+from tallystick.billing.catalog_file.sections import COUPONS, METERS, PLANS, TAXES, Content, Section, dumped
 from tallystick.kernel.money import quantize
 
 codes = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,12}", fullmatch=True).filter(
@@ -101,6 +102,11 @@ def contents(draw: st.DrawFn) -> Content:
             ],
         }  # fmt: skip
     found["plans"] = _things(PLANS, plans)
+    found["coupons"] = _things(COUPONS, draw(st.dictionaries(codes, st.fixed_dictionaries({
+        "name": names, "kind": st.just("fixed"), "value": st.integers(1, 10**6).map(lambda units: format(Decimal(units).scaleb(-2), "f")), "currency": st.just("USD"),
+        "duration": st.sampled_from(["once", "forever"]), "meters": st.lists(st.sampled_from(meters), max_size=2, unique=True).map(sorted),
+        "redeem_by": st.sampled_from([None, "2030-01-01T00:00:00Z"]), "max_redemptions": st.none() | st.integers(1, 9),
+    }), max_size=2)))  # fmt: skip
     for plan in found["plans"].values():
         for name in ("price", "minimum"):
             plan[name] = None if plan[name] is None else quantize(plan[name], plan["currency"])

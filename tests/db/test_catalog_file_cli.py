@@ -18,7 +18,7 @@ def program(database_url: str, tmp_path: Path) -> Program:
 async def test_the_example_applies_and_its_export_changes_nothing(program: Program, tmp_path: Path) -> None:
     seen = await program("catalog", "diff", str(SAMPLE))
     assert (seen.status, seen.err) == (0, "")
-    assert "7 to add, 0 to change, 0 to retire" in seen.out
+    assert "8 to add, 0 to change, 0 to retire" in seen.out
     assert "Nobody has it yet. Each new subscription: 400.00 USD a month." in seen.out
     done = await program("catalog", "apply", str(SAMPLE), "--yes")
     assert (done.status, done.out.splitlines()[-1]) == (0, "Applied: the catalog is at version 1.")
@@ -33,7 +33,7 @@ async def test_the_example_applies_and_its_export_changes_nothing(program: Progr
 async def test_it_asks_before_it_applies(program: Program, database: Database) -> None:
     refused = await program("catalog", "apply", str(SAMPLE), stdin="n\n")
     assert refused.status == 1
-    assert "7 to add" in refused.out
+    assert "8 to add" in refused.out
     assert "Nothing was applied." in refused.err
     assert (await program("catalog", "apply", str(SAMPLE), stdin="")).status == 1
     async with database.read() as session:

@@ -224,6 +224,8 @@ plans:
           tiers:
             - {up_to: 1000, unit_amount: "0.05"}
             - {up_to: null, unit_amount: "0.000000000001"}
+
+coupons: {}
 """
     )
 
@@ -311,3 +313,25 @@ def test_plain_forgets_places() -> None:
     assert root is not None
     assert plain(root) == {"a": [1, Decimal("1.50"), "x", True, None, "2024-01-01", "1"]}
     assert mistakes == []
+
+
+COUPONS = """
+meters: {api: {}}
+plans: {pro: {price: 5, currency: USD}}
+coupons:
+  TEN: {name: Ten, kind: percent, value: 10, meters: [api], plans: [pro]}
+  BAD: {name: Bad, kind: fixed, value: 0.001, currency: USD, meters: [moon], plans: [mars], duration: repeating}
+  OLD: {name: Old, kind: percent, value: 101, livemode: false}
+"""
+
+
+def test_coupons_are_read_and_their_mistakes_are_named() -> None:
+    checked = check(COUPONS, {})
+    assert checked.content["coupons"].keys() == {"TEN"}
+    assert checked.content["coupons"]["TEN"]["value"] == Decimal(10)
+    assert {mistake.path for mistake in checked.mistakes} >= {
+        "coupons.BAD.value", "coupons.BAD.periods", "coupons.OLD.value", "coupons.OLD.livemode",
+    }  # fmt: skip
+    assert {mistake.line for mistake in checked.mistakes} == {6, 7}
+    lost = check(COUPONS.replace("[api]", "[moon]").replace("[pro]", "[mars]"), {})
+    assert {"coupons.TEN.meters[0]", "coupons.TEN.plans[0]"} <= {mistake.path for mistake in lost.mistakes}

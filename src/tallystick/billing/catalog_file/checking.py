@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from tallystick.billing.catalog_file.reading import Mistake, Node, locate, plain, read
 from tallystick.billing.catalog_file.sections import (
+    COUPONS,
     METERS,
     PLANS,
     SECTIONS,
@@ -27,6 +28,7 @@ from tallystick.billing.catalog_file.sections import (
 )
 from tallystick.catalog.domain import SERVICE_METER, Meter, Terms, check_meter, check_terms, meter_problems
 from tallystick.catalog.schemas import ChargeIn, MeterIn, PlanIn
+from tallystick.invoicing.domain.coupons import check_terms as check_coupon_terms
 from tallystick.kernel.errors import Invalid
 from tallystick.rating.domain import Aggregation
 from tallystick.taxes.domain import check_kind
@@ -74,7 +76,9 @@ def check(text: str, current: Content) -> Checked:
         return found
     if not isinstance(root.value, dict):
         mistakes.append(
-            Mistake(root.line, root.column, "", "must be a mapping of taxes, meters, services, plans")
+            Mistake(
+                root.line, root.column, "", "must be a mapping of taxes, meters, services, plans, coupons"
+            )
         )
         return found
     _check_top(root, found)
@@ -87,6 +91,7 @@ def check(text: str, current: Content) -> Checked:
     if not unknown:
         _check_prices_fit_meters(root, current, found)
     _check_categories(root, current, found)
+    _check_coupons_reach_something(root, current, found)
     return found
 
 
@@ -223,6 +228,8 @@ def _domain_problems(
             check_meter_body(body)
         elif section is TAXES and body is not None:
             check_kind(body.kind, body.rate)
+        elif section is COUPONS and body is not None:
+            check_coupon_terms(body.asked.terms)
         elif section is PLANS:
             mended = body or _validated(PlanIn, _mended(values, code, {inner for inner, _ in problems}))[0]
             if mended is not None:
@@ -353,3 +360,20 @@ def _check_meters_are_known(root: Node, current: Content, found: Checked) -> boo
                 found.mistakes.append(Mistake(meter.line, meter.column, path, sentence))
                 unknown = True
     return unknown
+
+
+def _check_coupons_reach_something(root: Node, current: Content, found: Checked) -> None:
+    """The meters and plans that a coupon is limited to stand in the file, or are there."""
+    services = {*current.get(SERVICES.name, {}), *found.content[SERVICES.name]}
+    known = {
+        "meters": {*current.get(METERS.name, {}), *found.content[METERS.name], *(SERVICE_METER + name for name in services)},
+        "plans": {*current.get(PLANS.name, {}), *found.content[PLANS.name]},
+    }  # fmt: skip
+    for code, coupon in found.content[COUPONS.name].items():
+        for kind, codes in known.items():
+            for index, each in enumerate(coupon[kind]):
+                if each not in codes:
+                    path = f"{COUPONS.name}.{code}.{kind}[{index}]"
+                    node = locate(root, path)
+                    sentence = f"is not one of the {kind} of this file or of the installation"
+                    found.mistakes.append(Mistake(node.line, node.column, path, sentence))

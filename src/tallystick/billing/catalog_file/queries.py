@@ -7,8 +7,10 @@ from typing import Any
 
 from tallystick.billing.catalog_file.revenue import Held
 from tallystick.billing.catalog_file.sections import (
+    COUPONS,
     METERS,
     PLANS,
+    SECTIONS,
     SERVICES,
     TAXES,
     Content,
@@ -18,6 +20,8 @@ from tallystick.billing.catalog_file.sections import (
 )
 from tallystick.catalog import queries as catalog
 from tallystick.catalog.domain import PlanView
+from tallystick.invoicing.coupons import queries as coupons
+from tallystick.invoicing.coupons.queries import CouponView
 from tallystick.platform.db import ReadSession
 from tallystick.taxes import queries as taxes
 from tallystick.taxes.queries import TaxView
@@ -33,6 +37,7 @@ class Standing:
     content: Content
     plans: Mapping[str, PlanView]
     taxes: Mapping[str, TaxView]
+    coupons: Mapping[str, CouponView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Application:
 
 
 async def standing(session: ReadSession, entity_id: int) -> Standing:
-    """Everything that a file can hold, taxes of this entity: a constant number of statements."""
+    """Everything that a file can hold, taxes and coupons of this entity: a constant number of statements."""
     known: dict[str, Any] = {
         TAXES.name: {
             view.code: view for view in (await taxes.taxes(session, entity_id, limit=ALL, cursor=None)).rows
@@ -66,11 +71,13 @@ async def standing(session: ReadSession, entity_id: int) -> Standing:
             view.code: view
             for view in (await catalog.plans(session, limit=ALL, cursor=None, all_plans=True)).rows
         },
+        COUPONS.name: {
+            view.code: view
+            for view in (await coupons.coupons(session, entity_id, limit=ALL, cursor=None)).rows
+        },
     }
-    content = {
-        section.name: _content(section, known[section.name]) for section in (TAXES, METERS, SERVICES, PLANS)
-    }
-    return Standing(content, known[PLANS.name], known[TAXES.name])
+    content = {section.name: _content(section, known[section.name]) for section in SECTIONS}
+    return Standing(content, known[PLANS.name], known[TAXES.name], known[COUPONS.name])
 
 
 def _content(section: Section, views: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

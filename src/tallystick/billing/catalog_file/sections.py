@@ -1,4 +1,4 @@
-"""What a catalog file holds, kind by kind. A new kind (coupons) is one more `Section` here and its two functions in `service`.
+"""What a catalog file holds, kind by kind. A new kind is one more `Section` here and its function in `service`.
 
 Each kind is described by the body that the API takes for it, so that a field that is added there is in the file too: read, checked,
 written and compared without another line. A field's default is what the file leaves out.
@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from tallystick.catalog.domain import SERVICE_METER
 from tallystick.catalog.schemas import PLAN_FIELDS, MeterIn, PlanIn, ServiceIn
+from tallystick.invoicing.coupons.schemas import CouponIn, CouponPut
 from tallystick.taxes.schemas import RateIn, TaxIn, TaxPut
 
 Fields = dict[str, Any]
@@ -49,6 +50,12 @@ class TaxEntry(TaxIn):
     livemode: bool = Field(True, exclude=True)
 
 
+class CouponEntry(CouponIn):
+    """A coupon. Those of test clocks are not part of a file."""
+
+    livemode: bool = Field(True, exclude=True)
+
+
 TAXES = Section(
     "taxes", "tax", TaxEntry, changes=frozenset({*TaxPut.model_fields, "later_rates"}), retires={"is_default": False},
     frozen_because="of a tax never changes, so that documents stay explained: add one to later_rates, or take another code",
@@ -61,7 +68,11 @@ SERVICES = Section("services", "service", ServiceIn, key="name", listed=True)
 PLANS = Section(
     "plans", "plan", PlanIn, changes=frozenset(PlanIn.model_fields) - {"code"}, retires={"is_active": False}
 )
-SECTIONS = (TAXES, METERS, SERVICES, PLANS)
+COUPONS = Section(
+    "coupons", "coupon", CouponEntry, changes=frozenset(CouponPut.model_fields), retires={"is_active": False},
+    frozen_because="of a coupon never changes, so that who has it keeps what it gave; give another coupon its own code",
+)  # fmt: skip
+SECTIONS = (TAXES, METERS, SERVICES, PLANS, COUPONS)
 """In the order of the file and of applying: what others name comes before them."""
 
 PLAN_ITSELF = PLAN_FIELDS
@@ -114,7 +125,7 @@ def fields_of(section: Section, view: Any) -> Fields:
     try:
         found = dumped(section, section.body.model_validate({**raw, section.key: getattr(view, section.key)}))
         # Amounts stay as stored, in their currency's decimals: reading spells 0.00 as 0.
-        return found | {name: raw[name] for name in ("price", "minimum") if name in raw}
+        return found | {name: raw[name] for name in ("price", "minimum", "value") if name in raw}
     except (
         ValidationError
     ):  # made by other ways than the API, under names the API would not take: shown as it is

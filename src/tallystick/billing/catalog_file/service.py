@@ -18,7 +18,15 @@ from tallystick.billing.catalog_file.comparing import Action, Change, compare
 from tallystick.billing.catalog_file.queries import Standing
 from tallystick.billing.catalog_file.reading import refusal
 from tallystick.billing.catalog_file.revenue import Held, if_moved, monthly, total
-from tallystick.billing.catalog_file.sections import METERS, PLANS, SERVICES, TAXES, TaxEntry
+from tallystick.billing.catalog_file.sections import (
+    COUPONS,
+    METERS,
+    PLANS,
+    SERVICES,
+    TAXES,
+    CouponEntry,
+    TaxEntry,
+)
 from tallystick.billing.catalog_file.writing import write
 from tallystick.catalog import bulk
 from tallystick.catalog import repository as catalog_rows
@@ -26,6 +34,8 @@ from tallystick.catalog import service as catalog
 from tallystick.catalog.bulk import WantedPlan
 from tallystick.catalog.domain import terms_of
 from tallystick.catalog.schemas import PlanIn
+from tallystick.invoicing.coupons.schemas import CouponPut
+from tallystick.invoicing.service import couponing
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import Conflict, NotFound
 from tallystick.platform import wire
@@ -226,14 +236,16 @@ async def _lock(session: Session) -> None:
 
 
 async def _write(session: Session, actor: Actor, difference: Difference) -> None:
-    """Kind by kind, what others name first. A new kind is one more function here. Taxes need their own right."""
-    if any(change.kind == TAXES.singular and change.does_something for change in difference.changes):
-        actor.require("taxes:write")
+    """Kind by kind, what others name first. A new kind is one more function here. Taxes and coupons need their own right."""
+    for section, right in ((TAXES, "taxes:write"), (COUPONS, "coupons:write")):
+        if any(change.kind == section.singular and change.does_something for change in difference.changes):
+            actor.require(right)
     steps = {
         TAXES.singular: _write_taxes,
         METERS.singular: _write_meters,
         SERVICES.singular: _write_services,
         PLANS.singular: _write_plans,
+        COUPONS.singular: _write_coupons,
     }
     for kind, step in steps.items():
         changes = [change for change in difference.changes if change.kind == kind and change.does_something]
@@ -278,6 +290,25 @@ async def _write_services(
 ) -> None:
     for change in changes:
         await catalog.allow_service(session, actor, change.code)
+
+
+async def _write_coupons(
+    session: Session, actor: Actor, difference: Difference, changes: Sequence[Change]
+) -> None:
+    for change in changes:
+        shown = difference.standing.coupons.get(change.code)
+        if shown is None:
+            await couponing.make_coupon(
+                session, actor, difference.checked.bodies[COUPONS.name][change.code].asked
+            )
+            continue
+        locked = await couponing.locked(session, shown.id)
+        if change.action is Action.RETIRE:
+            news: dict[str, Any] = dict(COUPONS.retires or {})
+        else:
+            body: CouponEntry = difference.checked.bodies[COUPONS.name][change.code]
+            news = {name: getattr(body, name) for name in CouponPut.model_fields}
+        await couponing.change(session, actor, locked, news)
 
 
 async def _write_plans(

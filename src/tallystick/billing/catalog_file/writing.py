@@ -18,7 +18,7 @@ from tallystick.billing.catalog_file.sections import (
 from tallystick.catalog.schemas import ChargeIn
 
 HEAD = """\
-# The catalog of a Tallystick installation: taxes, meters, services, plans. What a thing does not say is as by default.
+# The catalog of a Tallystick installation: taxes, meters, services, plans, coupons. What a thing does not say is as by default.
 #
 #   tallystick catalog diff catalog.yaml       what this file would change, and whom it touches
 #   tallystick catalog apply catalog.yaml      makes it so
