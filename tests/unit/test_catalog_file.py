@@ -316,8 +316,8 @@ def test_plain_forgets_places() -> None:
 
 
 COUPONS = """
-meters: {api: {}}
-plans: {pro: {price: 5, currency: USD}}
+meters: {api: {aggregation: sum}}
+plans: {pro: {name: Pro, price: 5, currency: USD}}
 coupons:
   TEN: {name: Ten, kind: percent, value: 10, meters: [api], plans: [pro]}
   BAD: {name: Bad, kind: fixed, value: 0.001, currency: USD, meters: [moon], plans: [mars], duration: repeating}
