@@ -57,7 +57,7 @@ INVARIANTS: dict[str, str] = {
             FROM latest l CROSS JOIN late_sweep w
             LEFT JOIN subscriptions s ON s.id = l.subscription_id LEFT JOIN accounts a ON a.no = l.account_no AND l.subscription_id IS NULL
             WHERE l.period_end <= coalesce(s.usage_billed_to, a.usage_billed_to) AND w.swept_to > l.to_batch
-              AND coalesce(l.inputs -> 'filters', '{{}}') = '{{}}' AND NOT l.inputs ?| ARRAY['charge_filters', 'group', 'segments']
+              AND coalesce(l.inputs -> 'filters', '{{}}') = '{{}}' AND NOT l.inputs ?| ARRAY['charge_filters', 'group', 'group_by', 'segments']
         ),
         missed AS (
             SELECT c.id, c.position, e.meter_id, e.occurred_at, c.account_no FROM closed c
