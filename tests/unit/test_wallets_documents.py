@@ -14,7 +14,7 @@ from tallystick.invoicing.domain.draft import InvoiceDraft, Line, Reduction, Tax
 from tallystick.invoicing.domain.drawing import Fund, Reach, before_tax, check, grant_lines, returned
 from tallystick.kernel.money import Rounding
 from tallystick.platform import wire
-from tallystick.taxes.domain import Profile, Tax
+from tallystick.taxes.domain import Profile, Tax, TaxRate
 from tallystick.wallets.domain import Drawn, Grant, Kind, facts
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -141,9 +141,20 @@ def test_corrections_below_zero_leave_no_group_below_zero() -> None:
     assert before_tax(opens, ["a", "a", "b"], "EUR") == [Decimal("6.00"), 0, Decimal("5.00")]
     (plain,) = invoice([fee("1")], []).lines
     lines = [replace(plain, amount=amount) for amount in opens]
-    reduced, drawn = grant_lines(lines, [fund("99")], "EUR")
+    reduced, drawn = grant_lines(lines, [fund("99")], "EUR", lambda: [(), (), ()])
     assert sum((line.remainder for line in reduced), ZERO) == 0
     assert drawn[0].amount == 11
+
+
+def test_a_correction_lowers_what_is_taxed_as_it_is_whatever_it_carries() -> None:
+    """It carries the rates of the line it corrects; others have theirs by category: alike is what pays the same."""
+    vat, low = TaxRate("vat", "VAT", Decimal(19)), TaxRate("low", "Low", Decimal(7))
+    (plain,) = invoice([fee("1")], []).lines
+    lines = [replace(plain, amount=Decimal(amount)) for amount in ("10.00", "6.00", "-4.00")]
+    lines[2] = replace(lines[2], tax_rates=(vat,))
+    reduced, drawn = grant_lines(lines, [fund("99")], "EUR", lambda: [(low,), (vat,), (vat,)])
+    assert [line.remainder for line in reduced] == [0, Decimal("4.00"), Decimal("-4.00")]
+    assert drawn[0].amount == 12
 
 
 def test_what_a_correction_gives_back_is_not_a_draw() -> None:

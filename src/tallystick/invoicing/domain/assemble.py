@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -35,6 +36,7 @@ from tallystick.rating.domain.metered import Metered
 from tallystick.rating.domain.models import FULL, Share
 from tallystick.rating.domain.pricing import Exact, Price, amount_of
 from tallystick.taxes.domain import NO_TAXES, Profile, Taxable, Taxed, TaxRate, tax_lines
+from tallystick.wallets.domain import Draw
 
 ZERO = Decimal(0)
 
@@ -262,7 +264,9 @@ def _document(lines: list[Line], inputs: Inputs, changes: Sequence[Line] = ()) -
         taken = sort(taxable, changes)
         lines, noted = [*lines, *taken.netted], taken.noted
     subtotal = sum((line.amount for line in lines), ZERO)
-    lines, draws = grant_lines(lines, inputs.funds, inputs.currency) if inputs.funds else (lines, ())
+    draws: tuple[Draw, ...] = ()
+    if inputs.funds:
+        lines, draws = grant_lines(lines, inputs.funds, inputs.currency, partial(_rates, lines, inputs))
     taxed, totals, tax = _tax(lines, inputs)
     discount, granted, included = ZERO, ZERO, ZERO
     for line in taxed:

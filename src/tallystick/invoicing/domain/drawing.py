@@ -5,7 +5,7 @@ functions again over a stored invoice.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -13,6 +13,7 @@ from uuid import UUID
 
 from tallystick.invoicing.domain.draft import ZERO, Line, Reduction, TaxShare
 from tallystick.kernel.money import exponent
+from tallystick.taxes.domain import TaxRate
 from tallystick.wallets.domain import Draw, Drawn, Grant, Kind, coverable, draw, frozen
 
 
@@ -54,17 +55,22 @@ def _of(
 
 
 def grant_lines(
-    lines: list[Line], funds: Sequence[Fund], currency: str
+    lines: list[Line],
+    funds: Sequence[Fund],
+    currency: str,
+    rates: Callable[[], Sequence[Sequence[TaxRate]]],
 ) -> tuple[list[Line], tuple[Draw, ...]]:
-    """The lines less what granted credit pays of them, and its draws."""
+    """The lines less what granted credit pays of them, and its draws. `rates` gives each line's; it is asked only where one is below zero."""
     granted = _of(Kind.GRANTED, funds, lines)
     if not granted:
         return lines, ()
-    opens = before_tax(
-        [line.remainder for line in lines],
-        [(line.tax_category, line.tax_included, line.tax_rates) for line in lines],
-        currency,
-    )
+    opens = [line.remainder for line in lines]
+    if any(remainder < 0 for remainder in opens):
+        groups = [
+            tuple((rate.code, rate.rate, line.tax_included) for rate in own)
+            for line, own in zip(lines, rates(), strict=True)
+        ]
+        opens = before_tax(opens, groups, currency)
     drawn = draw(granted, opens, currency)
     reduced = list(lines)
     for each in drawn:
