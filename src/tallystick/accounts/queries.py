@@ -92,6 +92,14 @@ async def by_ids(session: ReadSession, ids: Iterable[str]) -> dict[str, Account]
     return {row["id"]: account_of(row) for row in rows}
 
 
+async def open_nos(session: ReadSession, entity_id: int) -> list[int]:
+    """The numbers of an entity's open accounts."""
+    rows = await session.fetch(
+        "SELECT no FROM accounts WHERE entity_id = $1 AND status = 'open' ORDER BY no", entity_id
+    )
+    return [row["no"] for row in rows]
+
+
 async def by_external_ids(
     session: ReadSession, entity_id: int, external_ids: Iterable[str]
 ) -> dict[str, Account]:

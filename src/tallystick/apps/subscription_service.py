@@ -28,7 +28,7 @@ from tallystick.taxes import api as taxes
 from tallystick.wallets import api as wallets
 
 SERVICE = "subscription-service"
-BATCH_PATHS = frozenset({"/v1/events/batch"})
+BATCH_PATHS = frozenset({"/v1/events/batch", "/v1/backfills/"})
 _HERE = Path(__file__).parent
 TEXTS = Texts(INTRODUCTION, SECTIONS, ORDER, _HERE / "refusals.json", _HERE / "examples.json")
 # Metering first: routes are tried in order, and single events are what comes in most.

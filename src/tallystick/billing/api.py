@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from tallystick.accounts import queries as accounts
 from tallystick.accounts.domain import Account
 from tallystick.billing import queries
+from tallystick.billing.comparing import api as comparing
 from tallystick.billing.corrections.sweep import arrive, glance
 from tallystick.billing.schemas import (
     AdvanceIn,
@@ -46,7 +47,7 @@ from tallystick.platform.http.routes import Reading, Writing, allow, database, o
 
 part = router("billing")
 accounts_part = router("accounts", "/accounts")
-routers: list[tuple[Any, list[str]]] = [(part, ["/v1"]), (accounts_part, ["/v1", ""])]
+routers: list[tuple[Any, list[str]]] = [(part, ["/v1"]), *comparing.routers, (accounts_part, ["/v1", ""])]
 PATIENCE = 2.0
 """Seconds a bill waits for events that are being written at this moment."""
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -162,6 +163,12 @@ class EventOut(Shown):
     line: int | None
     credit_note: str | None
     due_at: datetime | None
+    amends: str | None = Field(description="The id it stands for, which is void")
+    amended_by: str | None = Field(description="The id that stands for it")
+    reinstates: str | None = Field(description="The id it brought back when a backfill was reverted")
+    reinstated_by: str | None = Field(description="The id that brought it back")
+    backfill_id: UUID | None = Field(description="The backfill whose commit or revert wrote it")
+    voided_by_backfill_id: UUID | None = Field(description="The backfill whose commit or revert voided it")
 
 
 class PeriodOut(Shown):

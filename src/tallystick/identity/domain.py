@@ -11,7 +11,7 @@ Role = Literal["admin", "finance", "support", "customer"]
 
 _READ = frozenset(
     {
-        "accounts:read", "apikeys:read", "audit:read", "billing:read", "catalog:read", "clocks:read", "coupons:read", "entities:read",
+        "accounts:read", "apikeys:read", "audit:read", "backfills:read", "billing:read", "catalog:read", "clocks:read", "coupons:read", "entities:read",
         "events:read", "invoices:read", "ledger:read", "profile:read", "runs:read", "subscriptions:read", "taxes:read",
         "usage:read", "users:read", "wallets:read",
     }

@@ -7,11 +7,20 @@ from fastapi import APIRouter, Body, Path, Query, Request
 from starlette.responses import Response
 
 from tallystick.kernel.actor import Actor
-from tallystick.kernel.errors import Conflict, Invalid, NotFound, UnsupportedMedia
+from tallystick.kernel.errors import Conflict, Invalid
 from tallystick.metering import doors, queries, reading, service
+from tallystick.metering.backfills import api as backfills
+from tallystick.metering.bodies import (
+    BATCH_CONTENT,
+    EVENT_SCHEMA,
+    JSON,
+    content_kind,
+    sent_events,
+    verdicts_view,
+)
 from tallystick.metering.domain.digest import event_key
-from tallystick.metering.domain.events import MAX_TEXT, IncomingEvent, Verdict
-from tallystick.metering.schemas import AcceptedOut, BatchOut, EventIn, VoidedOut, VoidIn
+from tallystick.metering.domain.events import MAX_TEXT, IncomingEvent, NoSuchEvent, Verdict
+from tallystick.metering.schemas import AcceptedOut, BatchOut, VoidedOut, VoidIn
 from tallystick.platform.edge import system_now
 from tallystick.platform.http.envelope import Envelope, created, ok
 from tallystick.platform.http.errors import responses
@@ -20,9 +29,9 @@ from tallystick.platform.http.routes import Writing, allow, database, direct, ro
 events = router("events")
 routers: list[tuple[APIRouter, list[str]]] = [
     (events, ["/v1"]),
+    *backfills.routers,
     (doors.internal, ["/api/v1", "/api/internal"]),
 ]
-NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 
 class EventConflict(Conflict):
@@ -30,17 +39,11 @@ class EventConflict(Conflict):
     sentence = "An event with this source and id exists and differs; send the same fields, or a new id"
 
 
-class NoSuchEvent(NotFound):
-    code = "event_not_found"
-    sentence = "There is no event with this id and source"
-
-
 EventId = Annotated[str, Path(min_length=1, max_length=MAX_TEXT)]
 Source = Annotated[str, Query(max_length=MAX_TEXT)]
 _DUPLICATE: dict[int | str, dict[str, Any]] = {
     200: {"model": Envelope[AcceptedOut], "description": "A duplicate"}
 }
-_EVENT_SCHEMA = EventIn.model_json_schema()
 
 
 def _takes(content: dict[str, Any]) -> dict[str, Any]:
@@ -60,12 +63,12 @@ def _takes(content: dict[str, Any]) -> dict[str, Any]:
     summary="Record one usage event",
     response_model=Envelope[AcceptedOut],
     responses={**_DUPLICATE, **responses(409)},
-    openapi_extra=_takes({"application/json": {"schema": _EVENT_SCHEMA}}),
+    openapi_extra=_takes({"application/json": {"schema": EVENT_SCHEMA}}),
 )
 @direct
 async def record_event(request: Request, actor: Actor = allow("events:write")) -> Response:
     """201: on disk. 200: it was already. 409: another event has this source and id. 422: `code` says what is wrong with it."""
-    _kind(request, "application/json")
+    content_kind(request, JSON)
     event = reading.read_one(await request.body())
     verdict, _ = await service.ingest_one(
         database(request),
@@ -88,19 +91,12 @@ async def record_event(request: Request, actor: Actor = allow("events:write")) -
     "/events/batch",
     summary="Record up to 10 000 usage events",
     response_model=Envelope[BatchOut],
-    openapi_extra=_takes(
-        {
-            "application/json": {"schema": {"type": "array", "maxItems": 10_000, "items": _EVENT_SCHEMA}},
-            "application/x-ndjson": {"schema": {"type": "string", "description": "One event a line"}},
-        }
-    ),
+    openapi_extra=_takes(BATCH_CONTENT),
 )
 @direct
 async def record_events(request: Request, actor: Actor = allow("events:write")) -> Response:
     """A verdict for each event in order. Accepted ones are on disk whatever the others are; the whole call may be repeated."""
-    kind = _kind(request, "application/json", *NDJSON)
-    body = await request.body()
-    sent = reading.read_lines(body) if kind in NDJSON else reading.read_array(body)
+    sent = await sent_events(request)
     readable = [event for event in sent.events if isinstance(event, IncomingEvent)]
     verdicts = iter(
         await service.ingest(
@@ -109,31 +105,7 @@ async def record_events(request: Request, actor: Actor = allow("events:write")) 
         )
     )  # fmt: skip
     outcome = [event if isinstance(event, Verdict) else next(verdicts) for event in sent.events]
-    return ok(request, _batch(sent, outcome), "Events judged")
-
-
-def _batch(sent: reading.Sent, outcome: list[Verdict]) -> dict[str, Any]:
-    counts = dict.fromkeys(("accepted", "duplicate", "conflict", "invalid"), 0)
-    rows: list[dict[str, Any]] = []
-    for place, event, verdict in zip(sent.places, sent.events, outcome, strict=True):
-        counts[verdict.status] += 1
-        row: dict[str, Any] = {
-            sent.place: place,
-            "id": event.id if isinstance(event, IncomingEvent) else None,
-            "status": verdict.status,
-        }
-        if verdict.reason:
-            row["reason"] = verdict.reason
-            row["details"] = verdict.details
-        rows.append(row)
-    return {**counts, "verdicts": rows}
-
-
-def _kind(request: Request, *taken: str) -> str:
-    kind = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
-    if kind not in taken:
-        raise UnsupportedMedia(f"Send {' or '.join(taken)} in UTF-8")
-    return kind
+    return ok(request, verdicts_view(sent, outcome), "Events judged")
 
 
 def _rules(request: Request, actor: Actor) -> dict[str, Any]:

@@ -74,7 +74,7 @@ async def recorded(session: ReadSession, slices: Sequence[AccountSlice]) -> list
     ]
 
 
-_EVENT = """e.key, e.source, e.event_id, e.account_no, e.meter_id, e.occurred_at, e.quantity, e.unit_price, e.properties, e.batch_id,
+EVENT = """e.key, e.source, e.event_id, e.account_no, e.meter_id, e.occurred_at, e.quantity, e.unit_price, e.properties, e.batch_id,
     e.position, e.c_hi, e.c_lo"""
 
 
@@ -92,7 +92,7 @@ async def events(
     at, batch, position = after or (slice_.start, 0, 0)
     rows = await session.fetch(
         f"""
-        SELECT {_EVENT}, b.created_at AS received_at, NULL::bigint AS voided_by
+        SELECT {EVENT}, b.created_at AS received_at, NULL::bigint AS voided_by
         FROM usage_events e JOIN ingest_batches b ON b.id = e.batch_id
         WHERE e.account_no = $1 AND e.meter_id = $2 AND e.occurred_at >= $3 AND e.occurred_at < $4
           AND e.batch_id > $5 AND e.batch_id <= $6
@@ -121,14 +121,14 @@ async def events(
         None if group is None else list(slice_.group_by),
         None if group is None else list(group),
     )
-    return [_stored(row) for row in rows]
+    return [stored_of(row) for row in rows]
 
 
 async def stored(session: ReadSession, keys: Sequence[bytes]) -> dict[bytes, StoredEvent]:
     """Accepted events by their 16-byte keys. Primary key of `event_keys`, then the covering index in one partition."""
     rows = await session.fetch(
         f"""
-        SELECT {_EVENT}, b.created_at AS received_at, v.batch_id AS voided_by
+        SELECT {EVENT}, b.created_at AS received_at, v.batch_id AS voided_by
         FROM event_keys k
         JOIN usage_events e
           ON e.account_no = k.account_no AND e.meter_id = k.meter_id AND e.occurred_at = k.occurred_at AND e.key = k.key
@@ -138,11 +138,12 @@ async def stored(session: ReadSession, keys: Sequence[bytes]) -> dict[bytes, Sto
         """,
         [UUID(bytes=key) for key in keys],
     )
-    found = [_stored(row) for row in rows]
+    found = [stored_of(row) for row in rows]
     return {event.key: event for event in found}
 
 
-def _stored(row: Record) -> StoredEvent:
+def stored_of(row: Record) -> StoredEvent:
+    """The event in a row of `EVENT` columns, `received_at` and `voided_by`."""
     return StoredEvent(
         key=row["key"].bytes,
         source=row["source"],

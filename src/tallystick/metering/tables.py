@@ -22,7 +22,12 @@ from sqlalchemy import text as where
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tallystick.metering.backfills.tables import Backfill, BackfillEvent, EventSuccession
 from tallystick.platform.tables import NOW, Base
+
+__all__ = [
+    "Backfill", "BackfillEvent", "EventKey", "EventSuccession", "EventVoid", "IngestBatch", "MeterState", "MeteringSeal", "UsageEvent",
+]  # fmt: skip
 
 
 class IngestBatch(Base):

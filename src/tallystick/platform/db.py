@@ -155,6 +155,26 @@ class Database:
                 await asyncio.sleep(random.uniform(0.005, 0.05) * 2**attempt)  # noqa: S311
         raise AssertionError("unreachable")
 
+    async def rehearse(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+        """`work` in a transaction that is always undone: what would be, seen from within, by the code that would do it.
+
+        REPEATABLE READ, so that what it compares before and after is one moment; repeated where PostgreSQL asks for it. Meanwhile the locks
+        it takes are held, as by any writer.
+        """
+        for attempt in range(_TRIES):
+            async with self._acquire() as connection:
+                transaction = connection.transaction(isolation="repeatable_read")
+                await transaction.start()
+                try:
+                    return await work(Session(connection))
+                except RETRIED:
+                    if attempt == _TRIES - 1:
+                        raise
+                finally:
+                    await transaction.rollback()
+            await asyncio.sleep(0.01 * 2**attempt)
+        raise AssertionError("unreachable")
+
     @asynccontextmanager
     async def _acquire(self) -> AsyncIterator[Any]:
         try:

@@ -12,6 +12,8 @@ from tallystick.catalog.domain import Charge
 from tallystick.kernel.actor import Actor
 from tallystick.kernel.errors import NotFound
 from tallystick.metering import queries as metering
+from tallystick.metering.backfills import queries as backfills
+from tallystick.metering.backfills.domain import Chain, Link
 from tallystick.metering.domain.digest import event_key
 from tallystick.metering.domain.events import StoredEvent
 from tallystick.platform.db import ReadSession
@@ -28,6 +30,7 @@ class EventFate:
     """An event and where it went. `state` is pending, billed, void, free, unpriced, late or corrected; `reason` is for people.
 
     `late` came after its period was billed, and `due_at` is when the bill with its correction is due; `corrected` is on that document.
+    `amends` and `reinstates` are the id that it stands for, `amended_by` and `reinstated_by` the one that stands for it, in the same source.
     """
 
     id: str
@@ -46,6 +49,12 @@ class EventFate:
     line: int | None
     credit_note: str | None
     due_at: Any
+    amends: str | None
+    amended_by: str | None
+    reinstates: str | None
+    reinstated_by: str | None
+    backfill_id: Any
+    voided_by_backfill_id: Any
 
 
 async def fate(session: ReadSession, actor: Actor, source: str, event_id: str) -> EventFate:
@@ -57,11 +66,26 @@ async def fate(session: ReadSession, actor: Actor, source: str, event_id: str) -
     account = (await accounts.by_nos(session, [event.account_no]))[event.account_no]
     meter = (await catalog.meters(session, [event.meter_id]))[event.meter_id]
     told = await _state(session, event, account)
+    chain = await backfills.chain(session, event)
     return EventFate(
         event.id, event.source, account.id, meter.code, event.occurred_at, event.quantity, event.unit_price, event.properties,
-        event.received_at, told.state, told.reason, told.place.invoice_id, told.place.invoice_number, told.place.line,
-        told.place.credit_note, told.due_at,
+        event.received_at, told.state, _following(chain) + told.reason, told.place.invoice_id, told.place.invoice_number, told.place.line,
+        told.place.credit_note, told.due_at, _id(chain.former, "amendment"), _id(chain.successor, "amendment"),
+        _id(chain.former, "reinstatement"), _id(chain.successor, "reinstatement"), chain.written_by, chain.voided_by,
     )  # fmt: skip
+
+
+def _id(link: Link | None, kind: str) -> str | None:
+    return link.id if link is not None and link.kind == kind else None
+
+
+def _following(chain: Chain) -> str:
+    """What stands for the event now, and why, for the beginning of the reason."""
+    if chain.successor is not None and chain.successor.kind == "amendment":
+        return f"amended by {chain.successor.id}; "
+    if chain.successor is not None:
+        return f"replaced by a backfill that was reverted, reinstated by {chain.successor.id}; "
+    return "" if chain.voided_by is None else "taken away by a backfill or its revert; "
 
 
 def _taken(event: StoredEvent, charge: Charge) -> bool:

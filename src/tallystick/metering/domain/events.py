@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from tallystick.kernel.errors import NotFound
+
 MAX_BATCH = 10_000
 MAX_TEXT = 255
 MAX_METER = 100
@@ -17,6 +19,11 @@ MAX_PROPERTIES_TEXT = 8192
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
 Scalar = str | int | Decimal | bool | None
 SCALARS = frozenset({str, int, Decimal, bool, type(None)})
+
+
+class NoSuchEvent(NotFound):
+    code = "event_not_found"
+    sentence = "There is no event with this id and source"
 
 
 class IncomingEvent(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):

@@ -36,7 +36,7 @@ _DOCS_POLICY = (
 
 
 class Edge:
-    """ASGI middleware. `batch_paths` may carry larger bodies, up to `max_batch`; `lanes` are hot routes, called without routing."""
+    """ASGI middleware. `batch_paths`, and all below those that end in `/`, may carry larger bodies, up to `max_batch`; `lanes` are hot routes, called without routing."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Edge:
         self.max_body = max_body
         self.max_batch = max_batch
         self.batch_paths = batch_paths
+        self.batch_folders = tuple(path for path in batch_paths if path.endswith("/"))
         self.log_access = log_access
         self.lanes = lanes
 
@@ -91,8 +92,11 @@ class Edge:
             if self.log_access:
                 access(scope, status, time.perf_counter() - started, request_id)
 
+    def _takes_batches(self, path: str) -> bool:
+        return path in self.batch_paths or path.startswith(self.batch_folders)
+
     async def _guarded(self, scope: Scope, receive: Receive, answer: Send) -> None:
-        limit = self.max_batch if scope["path"] in self.batch_paths else self.max_body
+        limit = self.max_batch if self._takes_batches(scope["path"]) else self.max_body
         length = _header(scope, b"content-length")
         problem: Refusal | None = None
         if length is not None and (not length.isdigit() or int(length) > limit):
