@@ -30,7 +30,10 @@ def classes() -> dict[str, tuple[str, int, str, str]]:
             if isinstance(node, ast.ClassDef) and node.bases and isinstance(node.bases[0], ast.Name):
                 own = dict(_assigned(node))
                 if "code" in own or "sentence" in own or node.bases[0].id == "Refusal":
-                    found[node.name] = (
+                    key = (
+                        node.name if node.name not in found else f"{node.name} of {path.relative_to(SOURCE)}"
+                    )
+                    found[key] = (
                         node.bases[0].id, own.get("status"), own.get("code"), own.get("sentence"),  # type: ignore[arg-type]
                     )  # fmt: skip
     return {name: _resolved(name, found) for name in found if _is_refusal(name, found)}
@@ -69,10 +72,25 @@ def rows() -> dict[str, tuple[int, str]]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 name = _called(node.func)
+                reason = verdict_reason(node)
+                if reason:
+                    found.setdefault(reason, (422, "see details"))
                 for keyword in node.keywords:
                     if name in known and keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
                         found.setdefault(keyword.value.value, (known[name][1], _sentence(node)))
     return dict(sorted(found.items()))
+
+
+def verdict_reason(node: ast.Call) -> str | None:
+    """The reason in `invalid("reason", …)` or `Verdict("invalid", "reason", …)`: what an event's verdict says, and a single event's refusal."""
+    texts = [
+        part.value for part in node.args[:2] if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
+    if not isinstance(node.func, ast.Name) or not texts:
+        return None
+    if node.func.id == "invalid":
+        return texts[0]
+    return texts[1] if node.func.id == "Verdict" and texts[0] == "invalid" and len(texts) == 2 else None
 
 
 def _called(function: ast.expr) -> str:

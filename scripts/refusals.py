@@ -141,14 +141,29 @@ def is_refusal(module: str, node: ast.AST) -> bool:
 @cache
 def direct(node: Node) -> tuple[frozenset[str], frozenset[Node]]:
     """The codes that a definition raises itself, and what else it refers to."""
-    codes, others = set(), set()
-    known = refusals()
-    for found, code in refers(node[0], modules()[node[0]].defined[node[1]]):
-        if found[1] in known:
-            codes.add(code or known[found[1]])
+    tree = modules()[node[0]].defined[node[1]]
+    reasons = (error_codes.verdict_reason(part) for part in ast.walk(tree) if isinstance(part, ast.Call))
+    codes, others = {reason for reason in reasons if reason}, set()
+    for found, code in refers(node[0], tree):
+        if found[1] in refusals():
+            codes.add(code or own_code(found))
         elif found != node:
             others.add(found)
     return frozenset(codes), frozenset(others)
+
+
+def own_code(node: Node) -> str:
+    """The code of a class of refusals: two contexts may use one name for a class."""
+    tree = modules()[node[0]].defined[node[1]]
+    for statement in getattr(tree, "body", []):
+        if (
+            isinstance(statement, ast.Assign)
+            and isinstance(statement.value, ast.Constant)
+            and isinstance(statement.targets[0], ast.Name)
+            and statement.targets[0].id == "code"
+        ):
+            return str(statement.value.value)
+    return refusals()[node[1]]
 
 
 @cache
@@ -191,9 +206,7 @@ def table() -> dict[str, dict[str, list[str]]]:
         marks = {part.id for part in node.decorator_list if isinstance(part, ast.Name)}
         codes = set(around)
         for reference, code in refers(module, node):
-            codes |= (
-                {code or refusals()[reference[1]]} if reference[1] in refusals() else reachable(reference)
-            )
+            codes |= {code or own_code(reference)} if reference[1] in refusals() else reachable(reference)
         codes -= kept - around
         if method != "get" and not marks & {"own_transaction", "direct"}:
             codes |= kept
