@@ -99,8 +99,9 @@ async def test_from_the_top_up_to_the_line_it_paid(app: FastAPI, purse: Purse) -
         ("grant", given["id"], 1.5)
     ]
     history = await purse.get(f"/v1/wallets/{wallet['id']}/transactions")
-    assert [(each["kind"], each["amount"], each["invoice_id"], each["line"]) for each in history] == [
-        ("draw", -3.5, invoice["id"], 1), ("draw", -1.5, invoice["id"], 1), ("top_up", 10, None, None), ("top_up", 1.5, None, None),
+    assert [(each["kind"], each["amount"], each["invoice_id"], each["lines"]) for each in history] == [
+        ("draw", -3.5, invoice["id"], [{"position": 1, "amount": 3.5}]), ("draw", -1.5, invoice["id"], [{"position": 1, "amount": 1.5}]),
+        ("top_up", 10, None, []), ("top_up", 1.5, None, []),
     ]  # fmt: skip
     drawn = await purse.get(f"/v1/wallets/{wallet['id']}/transactions?kind=draw&limit=1")
     assert [each["amount"] for each in drawn] == [-3.5]

@@ -224,12 +224,13 @@ def capture(parts: Sequence[tuple[UUID, Decimal]], amount: Decimal) -> list[tupl
 
 
 def facts(drawn: Draw) -> dict[str, Any]:
-    """What decided a draw, as it is frozen beside it: positions count from 1."""
+    """What decided a draw and what it came to line by line, as it is frozen beside it: positions count from 1."""
     grant = drawn.grant
     return {
         "free": grant.free, "priority": grant.priority, "ends_at": None if grant.ends_at is None else rfc3339(grant.ends_at),
         "granted_at": rfc3339(grant.granted_at),
         "lines": None if drawn.lines is None else [index + 1 for index in drawn.lines],
+        "shares": [[index + 1, amount] for index, amount in drawn.shares],
     }  # fmt: skip
 
 

@@ -10,6 +10,10 @@ INVARIANTS: dict[str, str] = {
             USING (account_no, entity_id, currency, code)
         WHERE coalesce(g.remaining, 0) <> -coalesce(l.balance, 0)
     """,
+    "wallet_draws_are_the_sum_of_their_lines": """
+        SELECT t.id FROM wallet_transactions t
+        WHERE t.kind = 'draw' AND -t.amount IS DISTINCT FROM (SELECT sum((s->>1)::numeric) FROM jsonb_array_elements(t.facts->'shares') s)
+    """,
     "wallet_grant_is_the_sum_of_its_transactions": """
         SELECT g.id FROM wallet_grants g LEFT JOIN wallet_transactions t ON t.grant_id = g.id
         GROUP BY g.id HAVING g.remaining IS DISTINCT FROM coalesce(sum(t.amount), 0) OR g.held IS DISTINCT FROM coalesce(sum(t.held), 0)

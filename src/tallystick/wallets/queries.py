@@ -111,6 +111,14 @@ class HoldView:
 
 
 @dataclass(frozen=True, slots=True)
+class PaidLine:
+    """A line of an invoice (positions count from 1), and what of it was paid or given back."""
+
+    position: int
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionView:
     """Something that happened to a grant: `amount` changed what remains of it, to `remaining`; `held` changed what is reserved."""
 
@@ -123,7 +131,7 @@ class TransactionView:
     held: Decimal
     remaining: Decimal
     invoice_id: UUID | None
-    line: int | None
+    lines: list[PaidLine]
     hold_id: UUID | None
     occurred_at: datetime
     created_at: datetime
@@ -195,14 +203,21 @@ async def transactions(
     rows = await session.fetch(
         """
         SELECT t.id, t.wallet_id, t.grant_id, g.kind AS grant_kind, t.kind, t.amount, t.held, t.remaining, t.invoice_id,
-               t.position AS line, t.hold_id, t.occurred_at, t.created_at
+               CASE WHEN t.kind = 'draw' THEN t.facts->'shares' WHEN t.position IS NOT NULL
+                    THEN jsonb_build_array(jsonb_build_array(t.position, abs(t.amount))) ELSE '[]' END AS lines,
+               t.hold_id, t.occurred_at, t.created_at
         FROM wallet_transactions t JOIN wallet_grants g ON g.id = t.grant_id
         WHERE t.wallet_id = $1 AND ($2::bigint IS NULL OR t.id < $2) AND ($3::text IS NULL OR t.kind = $3)
         ORDER BY t.id DESC LIMIT $4
         """,
         wallet_id, before[0] if before else None, kind, limit + 1,
     )  # fmt: skip
-    found = [TransactionView(**row) for row in rows[:limit]]
+    found = [
+        TransactionView(
+            **{**row, "lines": [PaidLine(position, Decimal(amount)) for position, amount in row["lines"]]}
+        )
+        for row in rows[:limit]
+    ]
     return Page(found, encode_cursor(found[-1].id) if len(rows) > limit else None)
 
 
@@ -266,9 +281,10 @@ async def draws(session: ReadSession, invoice_id: UUID) -> list[Drawn]:
     """Which grant paid which line of an invoice, in the order it was drawn (ix_wallet_transactions_invoice_id); of a void one too."""
     rows = await session.fetch(
         """
-        SELECT t.wallet_id, w.name AS wallet, t.grant_id, g.kind, t.position AS line, -t.amount AS amount, t.facts
+        SELECT t.wallet_id, w.name AS wallet, t.grant_id, g.kind, (s.share->>0)::integer AS line, (s.share->>1)::numeric AS amount, t.facts
         FROM wallet_transactions t JOIN wallet_grants g ON g.id = t.grant_id JOIN wallets w ON w.id = t.wallet_id
-        WHERE t.invoice_id = $1 AND t.kind = 'draw' ORDER BY t.id
+        CROSS JOIN LATERAL jsonb_array_elements(t.facts->'shares') WITH ORDINALITY AS s(share, ord)
+        WHERE t.invoice_id = $1 AND t.kind = 'draw' ORDER BY t.id, s.ord
         """,
         invoice_id,
     )

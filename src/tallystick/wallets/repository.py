@@ -128,7 +128,12 @@ async def unsettled(session: Session, invoice_id: UUID) -> list[Record]:
     return await session.fetch(
         """
         SELECT t.grant_id, t.position, sum(t.amount) AS amount, g.remaining - g.held AS free
-        FROM wallet_transactions t JOIN wallet_grants g ON g.id = t.grant_id WHERE t.invoice_id = $1
+        FROM (
+            SELECT id, grant_id, position, amount FROM wallet_transactions WHERE invoice_id = $1 AND kind <> 'draw'
+            UNION ALL
+            SELECT d.id, d.grant_id, (s->>0)::integer, -(s->>1)::numeric
+            FROM wallet_transactions d, jsonb_array_elements(d.facts->'shares') s WHERE d.invoice_id = $1 AND d.kind = 'draw'
+        ) t JOIN wallet_grants g ON g.id = t.grant_id
         GROUP BY t.grant_id, t.position, g.remaining, g.held HAVING sum(t.amount) <> 0 ORDER BY min(t.id)
         """,
         invoice_id,

@@ -132,9 +132,16 @@ class TopUpOut(Out):
     created_at: datetime
 
 
+class PaidLineOut(Out):
+    """A line of an invoice, and what of it was paid or given back."""
+
+    position: int
+    amount: DecimalOut
+
+
 class TransactionOut(Out):
     """Something that happened to a top-up (`grant_id`). `amount` changed what remains of it, to `remaining`; `held` changed what is
-    reserved. `draw`, `give_back` and `take_back` name the invoice and its line, `hold`, `release` and `capture` their hold."""
+    reserved. `draw`, `give_back` and `take_back` name the invoice and its lines, `hold`, `release` and `capture` their hold."""
 
     id: int
     wallet_id: UUID
@@ -157,7 +164,7 @@ class TransactionOut(Out):
     held: DecimalOut
     remaining: DecimalOut
     invoice_id: UUID | None
-    line: int | None
+    lines: list[PaidLineOut]
     hold_id: UUID | None
     occurred_at: datetime
     created_at: datetime

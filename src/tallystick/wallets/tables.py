@@ -122,7 +122,6 @@ class WalletTransaction(Base):
     __tablename__ = "wallet_transactions"
     __table_args__ = (
         Index("ix_wallet_transactions_wallet_id", "wallet_id", "id"),
-        Index("ix_wallet_transactions_grant_id", "grant_id", "id"),
         Index(
             "ix_wallet_transactions_invoice_id", "invoice_id", postgresql_where=text("invoice_id IS NOT NULL")
         ),
@@ -143,7 +142,7 @@ class WalletTransaction(Base):
         ),
         CheckConstraint(
             "(kind IN ('draw', 'give_back', 'take_back')) = (invoice_id IS NOT NULL)"
-            " AND (invoice_id IS NULL) = (position IS NULL) AND (kind = 'draw') = (facts IS NOT NULL)",
+            " AND (kind IN ('give_back', 'take_back')) = (position IS NOT NULL) AND (kind = 'draw') = (facts IS NOT NULL)",
             name="line",
         ),
         CheckConstraint(

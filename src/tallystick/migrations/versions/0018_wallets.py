@@ -101,11 +101,10 @@ CREATE TABLE wallet_transactions (
     CONSTRAINT ck_wallet_transactions_sign CHECK (CASE WHEN kind IN ('top_up', 'give_back') THEN amount > 0
         WHEN kind IN ('hold', 'release') THEN amount = 0 ELSE amount < 0 END),
     CONSTRAINT ck_wallet_transactions_line CHECK ((kind IN ('draw', 'give_back', 'take_back')) = (invoice_id IS NOT NULL)
-        AND (invoice_id IS NULL) = (position IS NULL) AND (kind = 'draw') = (facts IS NOT NULL)),
+        AND (kind IN ('give_back', 'take_back')) = (position IS NOT NULL) AND (kind = 'draw') = (facts IS NOT NULL)),
     CONSTRAINT ck_wallet_transactions_hold CHECK ((kind IN ('hold', 'release', 'capture')) = (hold_id IS NOT NULL))
 );
 CREATE INDEX ix_wallet_transactions_wallet_id ON wallet_transactions (wallet_id, id);
-CREATE INDEX ix_wallet_transactions_grant_id ON wallet_transactions (grant_id, id);
 CREATE INDEX ix_wallet_transactions_invoice_id ON wallet_transactions (invoice_id) WHERE invoice_id IS NOT NULL;
 CREATE INDEX ix_wallet_transactions_hold_id ON wallet_transactions (hold_id) WHERE hold_id IS NOT NULL;
 CREATE FUNCTION wallet_transactions_are_final() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -39,11 +39,11 @@ async def settle(session: Session, settlements: Sequence[Settlement]) -> None:
     ]
     for each in settlements:
         for drawn in each.draws:
-            told, grant_id = facts(drawn), drawn.grant.id
-            moves += [
-                Move(grant_id, "draw", -amount, ZERO, each.moment, each.invoice_id, index + 1, None, told)
-                for index, amount in drawn.shares
-            ]
+            moves.append(
+                Move(
+                    drawn.grant.id, "draw", -drawn.amount, ZERO, each.moment, each.invoice_id, None, None, facts(drawn)
+                )
+            )  # fmt: skip
     if moves:
         done = await repository.move(session, moves)
         assert len(done) == len(moves), "grants are never deleted"
