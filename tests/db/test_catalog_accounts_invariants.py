@@ -63,6 +63,9 @@ PLANTED: dict[str, tuple[Mapping[str, str], str]] = {
     "nothing is due on a subscription that ended before its paid service began": (
         subscriptions.INVARIANTS, "UPDATE subscriptions SET ended_at = started_at, canceled_at = started_at",
     ),
+    "a closed account has no subscription that goes on": (
+        subscriptions.INVARIANTS, "UPDATE accounts SET status = 'closed', closed_at = opened_at",
+    ),
     "every subscription's history begins with its start": (
         subscriptions.INVARIANTS, "DELETE FROM subscription_events",
     ),

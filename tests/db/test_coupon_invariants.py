@@ -19,6 +19,7 @@ PLANTS: dict[str, list[str]] = {
     "coupon_uses_are_what_stands_on_lines": ["UPDATE coupon_uses SET amount = amount + 1 WHERE NOT voided"],
     "coupon_uses_left_are_counted_down": ["UPDATE applied_coupons SET uses_left = uses_left + 1"],
     "coupon_redemptions_are_counted": ["UPDATE coupons SET redemptions = redemptions + 1"],
+    "coupons_stay_in_their_entity_and_currency": ["UPDATE applied_coupons SET currency = 'USD'"],
     "coupon_uses_are_void_with_their_invoice": ["UPDATE coupon_uses SET voided = true"],
 }
 

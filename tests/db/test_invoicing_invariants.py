@@ -23,6 +23,7 @@ PLANTS: dict[str, list[str]] = {
     "ledger_customer_balance_is_sum_of_entries": ["UPDATE ledger_accounts SET balance = balance + 1 WHERE account_no <> 0"],
     "ledger_customer_chain": ["UPDATE ledger_entries SET balance = balance + 1 WHERE version = 1"],
     "ledger_amounts_finite_and_of_their_accounts_currency": ["UPDATE ledger_entries SET currency = 'USD'"],
+    "ledger_customers_stand_in_their_entity": ["UPDATE ledger_accounts SET entity_id = 2"],
     "ledger_posting_has_its_debits_and_credits": ["DELETE FROM ledger_entries WHERE position = 3"],
     "ledger_source_posted_once_per_kind": [
         "ALTER TABLE ledger_postings DROP CONSTRAINT uq_ledger_postings_key",
@@ -51,6 +52,8 @@ PLANTS: dict[str, list[str]] = {
         "ALTER TABLE invoices DROP CONSTRAINT ck_invoices_number, DROP CONSTRAINT ck_invoices_draft",
         "UPDATE invoices SET finalized_at = now() WHERE number IS NULL",
     ],
+    "invoice_paid_if_and_only_if_nothing_is_due": ["UPDATE invoices SET status = 'finalized', paid_at = NULL WHERE status = 'paid'"],
+    "invoice_stands_in_its_accounts_entity": ["UPDATE invoices SET entity_id = 2"],
     "invoice_lines_have_their_invoice": ["DELETE FROM billing_records", "DELETE FROM invoices WHERE status = 'draft'"],
     "invoice_finalized_has_its_event": ["DELETE FROM outbox WHERE event_type = 'invoice.finalized'"],
 }  # fmt: skip

@@ -30,6 +30,27 @@ INVARIANTS: dict[str, str] = {
         SELECT s.id FROM subscriptions s JOIN invoice_lines l ON l.subscription_id = s.id AND l.kind = 'fee' AND NOT l.voided
         GROUP BY s.id, s.billed_to HAVING max(l.period_end) > s.billed_to
     """,
+    "no_slice_billed_twice": """
+        SELECT invoice_id, position FROM (
+            SELECT invoice_id, position, slice_start,
+                   max(period_end) OVER (PARTITION BY account_no, subscription_id, price_key ORDER BY slice_start, period_end
+                                         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS billed_to
+            FROM invoice_lines WHERE NOT voided AND kind NOT IN ('manual', 'correction') AND revision = 0
+        ) l WHERE slice_start < billed_to
+    """,
+    "usage_billed_as_far_as_said": """
+        SELECT l.invoice_id, l.position FROM invoice_lines l
+        LEFT JOIN subscriptions s ON s.id = l.subscription_id LEFT JOIN accounts a ON a.no = l.account_no AND l.subscription_id IS NULL
+        WHERE NOT l.voided AND l.kind IN ('usage', 'recorded', 'minimum')
+          AND l.period_end = (l.inputs -> 'aligned' ->> 1)::timestamptz
+          AND l.period_end > coalesce(s.usage_billed_to, a.usage_billed_to)
+    """,
+    "lines_are_of_their_accounts_subscription": """
+        SELECT l.invoice_id, l.position FROM invoice_lines l LEFT JOIN invoices i ON i.id = l.invoice_id
+        LEFT JOIN subscriptions s ON s.id = l.subscription_id
+        WHERE l.subscription_id IS NOT NULL
+          AND (s.account_no, s.currency) IS DISTINCT FROM (l.account_no, i.currency)
+    """,
     "no_run_forgotten": """
         SELECT id FROM billing_runs WHERE status = 'running' AND claimed_at < now() - interval '15 minutes'
     """,

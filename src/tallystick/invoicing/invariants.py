@@ -84,6 +84,14 @@ INVARIANTS: dict[str, str] = {
         WHERE (finalized_at IS NULL) <> (number IS NULL) OR (status = 'draft' AND number IS NOT NULL)
            OR (status IN ('finalized', 'paid') AND number IS NULL)
     """,
+    "invoice_paid_if_and_only_if_nothing_is_due": """
+        SELECT id FROM invoices
+        WHERE (status IN ('finalized', 'paid') AND (status = 'paid') <> (amount_due = 0))
+           OR (status = 'paid') <> (paid_at IS NOT NULL) OR (status = 'void') <> (voided_at IS NOT NULL)
+    """,
+    "invoice_stands_in_its_accounts_entity": """
+        SELECT i.id FROM invoices i LEFT JOIN accounts a ON a.no = i.account_no WHERE i.entity_id IS DISTINCT FROM a.entity_id
+    """,
     "invoice_lines_have_their_invoice": """
         SELECT l.invoice_id, l.position FROM invoice_lines l LEFT JOIN invoices i ON i.id = l.invoice_id
         WHERE i.id IS NULL OR i.account_no <> l.account_no OR (i.status = 'void') <> l.voided

@@ -40,6 +40,10 @@ INVARIANTS: dict[str, str] = {
         LEFT JOIN ledger_entries e ON e.account_id = c.account_id AND e.posting_id <= c.through_posting
         GROUP BY c.account_id, c.through_posting, c.balance HAVING c.balance IS DISTINCT FROM coalesce(sum(e.amount), 0)
     """,
+    "ledger_customers_stand_in_their_entity": """
+        SELECT l.id FROM ledger_accounts l LEFT JOIN accounts a ON a.no = l.account_no
+        WHERE l.account_no <> 0 AND l.entity_id IS DISTINCT FROM a.entity_id
+    """,
     "ledger_trial_balance_is_zero": """
         SELECT a.entity_id, e.currency FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
         GROUP BY a.entity_id, e.currency HAVING sum(e.amount) <> 0

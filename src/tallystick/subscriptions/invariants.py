@@ -20,6 +20,10 @@ INVARIANTS: dict[str, str] = {
     "nothing is due on a subscription that ended before its paid service began": """
         SELECT id FROM subscriptions WHERE next_billing_at IS NOT NULL AND ended_at IS NOT NULL AND ended_at <= anchor
     """,
+    "a closed account has no subscription that goes on": """
+        SELECT s.id FROM subscriptions s JOIN accounts a ON a.no = s.account_no
+        WHERE a.status = 'closed' AND (s.ended_at IS NULL OR s.ended_at > a.closed_at)
+    """,
     "every subscription's history begins with its start": """
         SELECT s.id FROM subscriptions s WHERE NOT EXISTS (
             SELECT FROM subscription_events e WHERE e.subscription_id = s.id AND e.event = 'started')

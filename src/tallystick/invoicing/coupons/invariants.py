@@ -21,6 +21,13 @@ INVARIANTS: dict[str, str] = {
         WHERE c.redemptions <> (SELECT count(*) FROM applied_coupons a WHERE a.coupon_id = c.id)
            OR c.per_account < (SELECT max(n) FROM (SELECT count(*) AS n FROM applied_coupons a WHERE a.coupon_id = c.id GROUP BY a.account_no) x)
     """,
+    "coupons_stay_in_their_entity_and_currency": """
+        SELECT p.id FROM applied_coupons p JOIN coupons c ON c.id = p.coupon_id JOIN accounts a ON a.no = p.account_no
+        WHERE c.entity_id <> a.entity_id OR (c.currency IS NOT NULL AND c.currency <> p.currency)
+        UNION ALL
+        SELECT p.id FROM coupon_uses u JOIN applied_coupons p ON p.id = u.applied_id JOIN invoices i ON i.id = u.invoice_id
+        WHERE i.account_no <> p.account_no OR i.currency <> p.currency
+    """,
     "coupon_uses_are_void_with_their_invoice": """
         SELECT u.applied_id, u.invoice_id FROM coupon_uses u LEFT JOIN invoices i ON i.id = u.invoice_id
         WHERE i.id IS NULL OR u.voided <> (i.status = 'void')
