@@ -85,7 +85,7 @@ async def record(url: str, folder: Path) -> dict[str, Any]:
         async with httpx.AsyncClient(transport=transport, base_url="http://examples") as client:
             token = (await client.post("/v1/auth/login", json=staff)).json()["data"]["access_token"]
             go = Walk(client, {"Authorization": f"Bearer {token}"}, app.openapi())
-            for part in (_begin, _people, _shop, _use, _bill, _credits, _books, _ends):
+            for part in (_begin, _people, _shop, _use, _bill, _credits, _books, _mend, _ends):
                 await part(go)
             await _forgotten(go, app)
     return {name: tidy(go.kept[name]) for name in sorted(go.kept)}
@@ -322,6 +322,27 @@ async def _books(go: Walk) -> None:
     await go("get", "/v1/ledger/accounts", query=f"?account_id={go.ids['account_id']}")
     await go("get", "/v1/ledger/entries", query=f"?account_id={go.ids['account_id']}&limit=3")
     await go("get", "/v1/ledger/trial-balance")
+
+
+async def _mend(go: Walk) -> None:
+    go.ids["event_id"] = "call-9"
+    await go("post", "/v1/events/{event_id}/amend", {"quantity": 1750, "reason": "counted anew"})
+    window = {
+        "account_ids": [go.ids["account_id"]], "meters": ["calls"], "mode": "add", "reason": "a collector was down",
+        "period_start": "2026-02-01T00:00:00Z", "period_end": "2026-02-02T00:00:00Z",
+    }  # fmt: skip
+    lost = {
+        "id": "call-10", "meter": "calls", "account_id": go.ids["account_id"], "quantity": 40, "occurred_at": "2026-02-01T15:00:00Z",
+    }  # fmt: skip
+    go.ids["backfill_id"] = (await go("post", "/v1/backfills", window))["id"]
+    await go("post", "/v1/backfills/{backfill_id}/events", [lost])
+    await go("post", "/v1/backfills/{backfill_id}/diff")
+    await go("post", "/v1/backfills/{backfill_id}/commit", {})
+    await go("get", "/v1/backfills")
+    await go("get", "/v1/backfills/{backfill_id}")
+    await go("post", "/v1/backfills/{backfill_id}/revert")
+    go.ids["backfill_id"] = (await go("post", "/v1/backfills", window))["id"]
+    await go("post", "/v1/backfills/{backfill_id}/cancel")
 
 
 async def _ends(go: Walk) -> None:

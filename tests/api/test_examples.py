@@ -25,7 +25,9 @@ OPERATIONS = {
     for operation in item.values()
 }
 EACH = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
-BODILESS = {"finalize_invoice", "pay_invoice", "void_invoice", "release_wallet_hold"}
+BODILESS = {
+    "finalize_invoice", "pay_invoice", "void_invoice", "release_wallet_hold", "diff_backfill", "revert_backfill", "cancel_backfill",
+}  # fmt: skip
 """What takes no body, or an empty one."""
 
 

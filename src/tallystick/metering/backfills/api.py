@@ -122,6 +122,7 @@ async def list_backfills(
     state: Annotated[Literal["open", "committed", "cancelled", "reverted"] | None, Query()] = None,
     actor: Actor = allow("backfills:read"),
 ) -> Response:
+    """With what each holds, added, replaced and gave back. `state` keeps those in one state."""
     page = await queries.backfills(session, limit, cursor, state)
     return listing(request, Page(await _views(session, list(page.rows)), page.next_cursor))
 
@@ -135,6 +136,7 @@ async def list_backfills(
 async def get_backfill(
     request: Request, backfill_id: UUID, session: Reading, actor: Actor = allow("backfills:read")
 ) -> Response:
+    """`open` while it takes events; then `committed` or `cancelled`; a committed one may be `reverted`."""
     found = await queries.backfill(session, backfill_id)
     if found is None:
         raise BackfillNotFound
