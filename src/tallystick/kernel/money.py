@@ -54,7 +54,7 @@ def round_fraction(value: Fraction, scale: int, mode: Rounding = Rounding.HALF_A
         )
     ):
         quotient += 1
-    signed = -quotient if value < 0 else quotient
+    signed = -quotient if value.numerator < 0 else quotient
     return Decimal(signed).scaleb(-scale, _WIDE)
 
 
@@ -72,7 +72,7 @@ def exact_decimal(value: Fraction) -> tuple[Decimal, bool]:
     scale = EXACT_SCALE
     while scale and digits % 10 == 0:
         digits, scale = digits // 10, scale - 1
-    return Decimal(-digits if value < 0 else digits).scaleb(-scale, _WIDE), rest != 0
+    return Decimal(-digits if value.numerator < 0 else digits).scaleb(-scale, _WIDE), rest != 0
 
 
 def split(total: Decimal, weights: Sequence[Fraction | Decimal | int], scale: int) -> list[Decimal]:

@@ -118,13 +118,17 @@ _EXPONENT = re.compile(rb'(?:^|[:,\[])"?-?[0-9](?:\.[0-9]+)?E[+-][0-9]')
 def dumps(value: Any) -> bytes:
     """`value` as JSON, Decimals as numbers: `29.99`, `0.000000000001`."""
     data = _numbers.encode(value)
-    return _numbers.encode(_positional(value, False)) if b"E" in data and _EXPONENT.search(data) else data
+    return _numbers.encode(_positional(value, False)) if _has_exponent(data) else data
 
 
 def dumps_decimal_strings(value: Any) -> bytes:
     """As `dumps`, Decimals as strings."""
     data = _strings.encode(value)
-    return _strings.encode(_positional(value, True)) if b"E" in data and _EXPONENT.search(data) else data
+    return _strings.encode(_positional(value, True)) if _has_exponent(data) else data
+
+
+def _has_exponent(data: bytes) -> bool:
+    return (b"E-" in data or b"E+" in data) and _EXPONENT.search(data) is not None
 
 
 def _positional(value: Any, strings: bool) -> Any:

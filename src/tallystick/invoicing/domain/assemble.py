@@ -268,13 +268,9 @@ def _document(lines: list[Line], inputs: Inputs, changes: Sequence[Line] = ()) -
     if inputs.funds:
         lines, draws = grant_lines(lines, inputs.funds, inputs.currency, partial(_rates, lines, inputs))
     taxed, totals, tax = _tax(lines, inputs)
-    discount, granted, included = ZERO, ZERO, ZERO
-    for line in taxed:
-        if line.reductions:
-            discount, granted = discount + line.discount, granted + line.granted
-        for share in line.taxes:
-            if share.included:
-                included += share.amount
+    discount = sum((line.discount for line in taxed if line.reductions), ZERO)
+    granted = sum((line.granted for line in taxed if line.reductions), ZERO)
+    included = sum((total.amount for total in totals if total.included), ZERO)
     total = subtotal - discount - granted - included + tax
     if total < 0:
         raise NegativeInvoice

@@ -176,7 +176,10 @@ def shares_of(
     if kind == Kind.FIXED:
         taken = min(value, whole)
     else:
-        taken = min(round_fraction(Fraction(whole) * Fraction(value) / 100, scale, mode), whole)
+        (units, of_units), (percent, of_percent) = whole.as_integer_ratio(), value.as_integer_ratio()
+        taken = min(
+            round_fraction(Fraction(units * percent, of_units * of_percent * 100), scale, mode), whole
+        )
     return split(taken, amounts, scale)
 
 

@@ -161,9 +161,9 @@ def percent_shared(
     amounts: Sequence[Decimal], percent: Decimal, scale: int, mode: Rounding = Rounding.HALF_AWAY
 ) -> list[Decimal]:
     """`percent` of the sum of `amounts`, rounded once, and shared over them as `shared` does. Amounts have `scale` decimals."""
-    rate = Fraction(percent)
-    units = [int(amount.scaleb(scale)) * rate.numerator for amount in amounts]
-    return [Decimal(share).scaleb(-scale) for share in _share(units, 100 * rate.denominator, mode)]
+    hundredths, denominator = percent.as_integer_ratio()
+    units = [int(amount.scaleb(scale)) * hundredths for amount in amounts]
+    return [Decimal(share).scaleb(-scale) for share in _share(units, 100 * denominator, mode)]
 
 
 def shared(exact: Sequence[Fraction], scale: int, mode: Rounding = Rounding.HALF_AWAY) -> list[Decimal]:
