@@ -5,6 +5,7 @@ documents must be what was previewed, to the last digit. `TALLYSTICK_SEED` runs 
 """
 
 import os
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -51,7 +52,7 @@ class Foreseen(World):
         assert sorted(got, key=str) == sorted(noted, key=str)
         self.bills += len(made)
 
-    async def invoices(self, session: ReadSession) -> list[invoices.InvoiceView]:
+    async def invoices(self, session: ReadSession) -> Sequence[invoices.InvoiceView]:
         return (await invoices.invoices(session, limit=10_000)).rows
 
     async def documents(self) -> set[Any]:

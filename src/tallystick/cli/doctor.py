@@ -9,7 +9,7 @@ import typer
 from tallystick.cli import output
 from tallystick.cli.runtime import with_database
 from tallystick.migrations.models import CONTEXTS
-from tallystick.platform.db import Database, ReadSession
+from tallystick.platform.db import Database
 
 SHOWN = 20
 
@@ -31,18 +31,13 @@ def invariants() -> dict[str, str]:
 
 async def examine(database: Database) -> list[dict[str, Any]]:
     """Each invariant and what violates it; all in one snapshot."""
-    async with database.snapshot() as session:
-        return await examine_in(session)
-
-
-async def examine_in(session: ReadSession) -> list[dict[str, Any]]:
-    """As `examine`, of what this session sees."""
     findings: list[dict[str, Any]] = []
-    for name, sql in invariants().items():
-        rows = await session.fetch(sql)
-        findings.append(
-            {"invariant": name, "violations": len(rows), "examples": [dict(row) for row in rows[:SHOWN]]}
-        )
+    async with database.snapshot() as session:
+        for name, sql in invariants().items():
+            rows = await session.fetch(sql)
+            findings.append(
+                {"invariant": name, "violations": len(rows), "examples": [dict(row) for row in rows[:SHOWN]]}
+            )
     return findings
 
 
