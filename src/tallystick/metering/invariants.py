@@ -27,5 +27,23 @@ INVARIANTS: dict[str, str] = {
     "metering.every_state_is_sealed": """
         SELECT m.id FROM meter_states m, metering_seal s WHERE m.to_batch > s.sealed_to
     """,
+    "metering.what_stands_for_an_event_stands_for_a_void_one": """
+        SELECT s.key FROM event_successions s LEFT JOIN event_keys k ON k.key = s.key LEFT JOIN event_voids v ON v.key = s.former
+        LEFT JOIN event_successions b ON b.key = s.former
+        WHERE k.key IS NULL OR v.key IS NULL OR coalesce(b.origin, s.former) <> s.origin OR coalesce(b.revision, 1) >= s.revision
+    """,
+    "metering.only_open_backfills_hold_events": """
+        SELECT b.id FROM backfills b LEFT JOIN backfill_events e ON e.backfill_id = b.id GROUP BY b.id
+        HAVING count(e.key) <> CASE WHEN b.state = 'open' THEN b.staged ELSE 0 END
+    """,
+    "metering.a_backfill_did_what_it_says": """
+        SELECT b.id FROM backfills b
+        WHERE b.commit_batch IS NOT NULL AND (b.added, b.replaced) <> (
+                  (SELECT count(*) FROM usage_events e WHERE e.batch_id = b.commit_batch),
+                  (SELECT count(*) FROM event_voids v WHERE v.batch_id = b.commit_batch))
+           OR b.revert_batch IS NOT NULL AND (b.reinstated, b.withdrawn) <> (
+                  (SELECT count(*) FROM usage_events e WHERE e.batch_id = b.revert_batch),
+                  (SELECT count(*) FROM event_voids v WHERE v.batch_id = b.revert_batch))
+    """,
     "metering.one_seal": "SELECT 1 FROM metering_seal HAVING count(*) <> 1",
 }
