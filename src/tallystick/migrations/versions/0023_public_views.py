@@ -457,8 +457,13 @@ WALLET_TRANSACTIONS = _view(
         ("held", "t.held", "What it reserved; negative where it set free."),
         ("remaining", "t.remaining", "What remained of the top-up after it."),
         ("currency", "g.currency", _CURRENCY),
-        ("invoice_id", "t.invoice_id", "The invoice whose line was paid or given back."),
-        ("invoice_position", "t.position", "That line: `invoice_lines.position`."),
+        ("invoice_id", "t.invoice_id", "The invoice whose lines were paid or given back."),
+        (
+            "invoice_positions",
+            "CASE WHEN t.kind = 'draw' THEN t.facts->'shares' WHEN t.position IS NOT NULL"
+            " THEN jsonb_build_array(jsonb_build_array(t.position, abs(t.amount))) END",
+            "Its lines and what of each was paid or given back: pairs of `invoice_lines.position` and an amount.",
+        ),
         ("hold_id", "t.hold_id", "The hold, where it belongs to one."),
         ("occurred_at", "t.occurred_at", "When, by the customer's clock."),
         _LIVE,
