@@ -152,9 +152,15 @@ def test_checkpoints() -> None:
     assert (other.kind, other.row_id) == ("rewritten", 1)
 
 
-def test_a_checkpoint_that_is_not_ours_proves_nothing() -> None:
+def test_a_checkpoint_that_is_not_ours_says_nothing_of_the_chain_and_is_named() -> None:
     (first,) = chain([row(1)])
-    assert check_checkpoints([point(first, block_id=9, signature=b"x")], {}, None, signed) is None
+    foreign = point(first, block_id=9, signature=b"x")
+    problem = check_checkpoints([foreign, point(first)], {1: (first.hash, 1)}, first, signed)
+    assert problem is not None
+    assert (problem.kind, problem.row_id, problem.block_id) == ("checkpoint_changed", 2, 9)
+    chain_first = check_checkpoints([foreign, point(first)], {}, None, signed)
+    assert chain_first is not None
+    assert chain_first.kind == "tail_removed"
 
 
 def test_masking_leaves_secrets_out_and_structures_whole() -> None:

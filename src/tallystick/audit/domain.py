@@ -265,13 +265,15 @@ def check_checkpoints(
     last: Block | None,
     signed: Callable[[str, bytes, bytes], bool],
 ) -> Problem | None:
-    """Whether the chain still holds every block that a checkpoint outside the database has seen.
+    """Whether the chain still holds every block that a checkpoint outside the database has seen, and the checkpoints are ours.
 
     `sealed` gives hash and first row of the blocks that checkpoints name, where they exist.
     """
+    foreign: Checkpoint | None = None
     for point in sorted(known, key=lambda each: each.block_id):
         if not signed(point.key_id, point.signature, point.hash):
-            continue  # not ours: it proves nothing
+            foreign = foreign or point  # it says nothing about the chain, but somebody wrote it
+            continue
         if point.block_id not in sealed:
             row = (last.last_row if last else 0) + 1
             return Problem(
@@ -287,4 +289,10 @@ def check_checkpoints(
                 point.block_id,
                 f"Block {point.block_id} differs from its checkpoint: the chain was rewritten",
             )
-    return None
+    if foreign is None:
+        return None
+    _, first_row = sealed.get(foreign.block_id, (b"", (last.last_row if last else 0) + 1))
+    return Problem(
+        "checkpoint_changed", first_row, foreign.block_id,
+        f"The checkpoint of block {foreign.block_id} is not signed by a key of ours: the file was changed, or a key is missing",
+    )  # fmt: skip

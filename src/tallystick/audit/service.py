@@ -35,6 +35,9 @@ from tallystick.platform.keys import SigningKey, verifies
 
 log = structlog.get_logger("audit")
 
+BEFORE_ALL = -(1 << 63)
+"""Rows count from 1; whoever slips one in below that is found too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -199,7 +202,7 @@ async def verify(
 
 
 async def _check_rows(session: ReadSession, block: Block, previous: Block | None) -> Problem | None:
-    after = previous.last_row if previous else 0
+    after = previous.last_row if previous else BEFORE_ALL
     limit = (
         2 * BLOCK_ROWS + 1
     )  # one more than a block can hold would do; a flood of inserted rows is named by its first
