@@ -310,7 +310,7 @@ async def test_a_backfill_holds_so_many_events_and_no_more(database: Database) -
     who = await billed(database)
     backfill = await opened(database, [who], [METER], JANUARY, Mode.ADD, NOW)
     async with database.write() as session:
-        await session.execute("UPDATE backfills SET staged = 199_999")
+        await session.execute("UPDATE backfills SET staged = 99_999")
     with pytest.raises(BackfillFull):
         await service.stage(database, ACTOR, backfill, [event(who, "a", 3), event(who, "b", 4)], NOW)
     async with database.read() as session:
@@ -349,3 +349,29 @@ async def _statements(database: Database, backfill: UUID) -> int:
     for connection in connections:
         connection.remove_query_logger(count)
     return seen
+
+
+PLANTED = {
+    "metering.what_stands_for_an_event_stands_for_a_void_one": "DELETE FROM event_voids WHERE key = (SELECT former FROM event_successions LIMIT 1)",
+    "metering.only_open_backfills_hold_events": "UPDATE backfills SET staged = staged + 1 WHERE state = 'open'",
+    "metering.a_backfill_did_what_it_says": "UPDATE backfills SET added = added + 1 WHERE state = 'reverted'",
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+async def test_doctor_finds_what_does_not_fit(database: Database, name: str) -> None:
+    who = await billed(database)
+    backfill = await opened(database, [who], [METER], JANUARY, Mode.REPLACE, NOW)
+    await service.stage(database, ACTOR, backfill, [event(who, "a", 3)], NOW)
+    await commit(database, backfill, NOW)
+    await revert(database, backfill, NOW)
+    await opened(database, [who], [METER], JANUARY, Mode.REPLACE, NOW)
+    await healthy(database)
+    async with database.write() as session:
+        await session.execute(
+            "SET LOCAL session_replication_role = replica"
+        )  # as someone with the database's own rights
+        assert await session.execute(PLANTED[name]) == 1
+    assert name.removeprefix("metering.") in "".join(
+        each["invariant"] for each in await examine(database) if each["violations"]
+    )

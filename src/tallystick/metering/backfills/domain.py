@@ -13,7 +13,7 @@ from tallystick.metering.domain.admission import Admitted
 from tallystick.metering.domain.events import MAX_TEXT, StoredEvent, Verdict, invalid
 
 MAX_WINDOW = timedelta(days=400)
-MAX_EVENTS = 200_000
+MAX_EVENTS = 100_000
 """Events that one backfill adds at most, and that it replaces at most: so that a commit is over in seconds. Several windows hold more."""
 MAX_ACCOUNTS = 1000
 MAX_METERS = 100

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 — what is put together here are constants of this file; values are always parameters.
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -155,12 +155,13 @@ class Replaced:
     revision: int
 
 
-async def replaced_by(session: ReadSession, batch: int, after: tuple[int, int], limit: int) -> list[Replaced]:
-    """A page of the events that a batch voided, in the order of their arrival (ix_event_voids_batch_id).
+async def replaced_by(session: ReadSession, batch: int, size: int) -> AsyncIterator[list[Replaced]]:
+    """Pages of the events that a batch voided, in the order of their arrival (ix_event_voids_batch_id); they are looked up once.
 
     Without those whose chain began in a backfill that is reverted: moved out of its window by an amendment, they do not come back.
+    Other statements may be run between pages.
     """
-    rows = await session.fetch(
+    rows = session.cursor(
         f"""
         SELECT {EVENT}, NULL::timestamptz AS received_at, v.batch_id AS voided_by, coalesce(s.origin, e.key) AS origin,
                coalesce(o.event_id, e.event_id) AS origin_id, coalesce(s.revision, 1) AS revision
@@ -170,13 +171,21 @@ async def replaced_by(session: ReadSession, batch: int, after: tuple[int, int], 
         LEFT JOIN event_keys k ON k.key = s.origin
         LEFT JOIN usage_events o
           ON o.account_no = k.account_no AND o.meter_id = k.meter_id AND o.occurred_at = k.occurred_at AND o.key = k.key
-        WHERE v.batch_id = $1 AND (e.batch_id, e.position) > ($2, $3)
+        WHERE v.batch_id = $1
           AND NOT EXISTS (SELECT FROM backfills b WHERE b.commit_batch = coalesce(o.batch_id, e.batch_id) AND b.state = 'reverted')
-        ORDER BY e.batch_id, e.position LIMIT $4
+        ORDER BY e.batch_id, e.position
         """,
-        batch, *after, limit,
-    )  # fmt: skip
-    return [Replaced(stored_of(row), row["origin"].bytes, row["origin_id"], row["revision"]) for row in rows]
+        batch,
+        prefetch=size,
+    )
+    page: list[Replaced] = []
+    async for row in rows:
+        page.append(Replaced(stored_of(row), row["origin"].bytes, row["origin_id"], row["revision"]))
+        if len(page) == size:
+            yield page
+            page = []
+    if page:
+        yield page
 
 
 async def accounts_of(session: ReadSession, backfill_: Backfill) -> tuple[int, ...]:

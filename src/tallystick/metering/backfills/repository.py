@@ -108,7 +108,8 @@ async def add_staged(
 ) -> tuple[int, int | None]:
     """Writes a page of staged events that are not on disk yet into the batch: how many, and the last `no` it looked at.
 
-    Their order in the batch is that in which they were staged. Keys are inserted in their order, as by ingest.
+    Their order in the batch is that in which they were staged. Keys are inserted in their order, as by ingest. Where fewer keys are new
+    than events, one came another way this moment: the caller undoes it all. So the two need not meet, whatever the planner knows of them.
     """
     row = await session.fetchrow(
         """
@@ -126,10 +127,9 @@ async def add_staged(
             SELECT sent.account_no, sent.occurred_at, $2, sent.c_hi, sent.c_lo, sent.key, sent.meter_id,
                    before.events + row_number() OVER (ORDER BY sent.no), sent.quantity, sent.unit_price, sent.source, sent.event_id,
                    sent.properties
-            FROM before, sent JOIN fresh USING (key)
-            RETURNING 1
+            FROM before, sent
         )
-        SELECT (SELECT count(*) FROM written) AS written, (SELECT max(no) FROM page) AS last_no
+        SELECT (SELECT count(*) FROM fresh) AS written, (SELECT max(no) FROM page) AS last_no
         """,
         backfill_id, batch, after, limit,
     )  # fmt: skip
@@ -226,7 +226,7 @@ async def void_one(session: Session, key: UUID, batch: int, now: datetime, reaso
 
 
 async def add_events(session: Session, batch: int, offset: int, columns: Sequence[Sequence[Any]]) -> int:
-    """Writes events into a batch behind its first `offset`; how many were, those whose identity is taken being left out."""
+    """Writes events into a batch behind its first `offset`; where it says fewer than they are, the caller undoes it all (as `add_staged`)."""
     written: int = await session.fetchval(
         """
         WITH sent AS MATERIALIZED (
@@ -245,10 +245,9 @@ async def add_events(session: Session, batch: int, offset: int, columns: Sequenc
             SELECT sent.account_no, sent.occurred_at, $1, sent.c_hi, sent.c_lo, sent.key, sent.meter_id, $2 + sent.position,
                    sent.quantity::numeric, nullif(sent.unit_price, '')::numeric, sent.source, sent.event_id,
                    nullif(sent.properties, '')::jsonb
-            FROM sent JOIN fresh USING (key)
-            RETURNING 1
+            FROM sent
         )
-        SELECT count(*) FROM written
+        SELECT count(*) FROM fresh
         """,
         batch, offset, *columns,
     )  # fmt: skip

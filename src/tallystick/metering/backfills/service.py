@@ -298,8 +298,8 @@ async def revert(session: Session, actor: Actor, backfill_id: UUID, now: datetim
 
 async def _reinstate(session: Session, former_batch: int, batch: int) -> int:
     """Writes copies of what `former_batch` voided, in the order of their arrival."""
-    done, after = 0, (0, 0)
-    while page := await queries.replaced_by(session, former_batch, after, COPIES):
+    done = 0
+    async for page in queries.replaced_by(session, former_batch, COPIES):
         wanted = [
             Follower(each.event.source, each.origin, each.origin_id, each.revision + 1) for each in page
         ]
@@ -316,5 +316,4 @@ async def _reinstate(session: Session, former_batch: int, batch: int) -> int:
             ],
         )
         done += written
-        after = page[-1].event.batch_id, page[-1].event.position
     return done
