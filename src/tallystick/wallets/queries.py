@@ -291,6 +291,19 @@ async def draws(session: ReadSession, invoice_id: UUID) -> list[Drawn]:
     return [Drawn(**row) for row in rows]
 
 
+async def draws_misstated(session: ReadSession, invoice_id: UUID) -> bool:
+    """Whether some draw of an invoice took another amount than its shares of the lines add up to (ix_wallet_transactions_invoice_id)."""
+    return bool(
+        await session.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM wallet_transactions t WHERE t.invoice_id = $1 AND t.kind = 'draw' AND -t.amount IS DISTINCT FROM
+                (SELECT sum((s->>1)::numeric) FROM jsonb_array_elements(t.facts->'shares') s))
+            """,
+            invoice_id,
+        )
+    )
+
+
 async def money_left(session: ReadSession, account_no: int) -> dict[str, Decimal]:
     """Per currency, what is paid for and not used, and what is held of grants, in the account's wallets; empty where there is none."""
     rows = await session.fetch(

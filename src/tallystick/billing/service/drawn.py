@@ -17,7 +17,13 @@ async def draw_problems(session: ReadSession, invoice: InvoiceView, lines: list[
     if not draws and not invoice.wallet_applied and not any(line.reductions for line in lines):
         return []
     due = invoice.total - invoice.credit_applied
-    return check(lines, draws, invoice.currency, due, invoice.wallet_applied)
+    try:
+        problems = check(lines, draws, invoice.currency, due, invoice.wallet_applied)
+    except (ValueError, ArithmeticError) as error:
+        problems = [f"the draws on wallets cannot be computed again ({type(error).__name__})"]
+    if await wallets.draws_misstated(session, invoice.id):
+        problems.append("what a grant gave is not the sum of what it paid of the lines")
+    return problems
 
 
 async def draw_sentences(session: ReadSession, invoice: InvoiceView) -> list[str]:
