@@ -23,6 +23,7 @@ from tallystick.billing.catalog_file.writing import write
 from tallystick.catalog import invariants as catalog_invariants
 from tallystick.catalog import queries as catalog
 from tallystick.catalog import service as catalog_service
+from tallystick.invoicing.service import couponing
 from tallystick.kernel.actor import system_actor
 from tallystick.platform.db import Database
 from tallystick.subscriptions import service as subscriptions
@@ -242,6 +243,47 @@ async def test_rollback_makes_it_so_again(database: Database) -> None:
     ]  # fmt: skip
     async with database.read() as session:
         assert (await service.version_text(session, 1, None))[0] == 2, "undoing the undoing"
+
+
+async def rolled_back(database: Database, number: int) -> Applied:
+    async with database.read() as session:
+        found, text = await service.version_text(session, 1, number)
+    return await applied(database, text, prune=True, rolled_back_to=found)
+
+
+@pytest.mark.parametrize("rates", ["", "{valid_from: 2031-01-01, rate: 6.50}"])
+async def test_rates_that_came_since_stay_when_rolled_back(database: Database, rates: str) -> None:
+    taxed = FILE.replace("is_default: true}", f"is_default: true, later_rates: [{rates}]}}")
+    await applied(database, taxed)
+    later = "later_rates: [{valid_from: 2031-01-01, rate: 6.5}, {valid_from: 2032-01-01, rate: null}]}"
+    await applied(
+        database, taxed.replace("price: 30", "price: 31").replace(f"later_rates: [{rates}]}}", later)
+    )
+    back = await rolled_back(database, 1)
+    assert (back.number, [each.code for each in back.difference.changes]) == (3, ["pro"])
+    async with database.read() as session:
+        standing = await queries.standing(session, 1)
+    assert [each["valid_from"] for each in standing.content["taxes"]["vat"]["later_rates"]] == [
+        "2031-01-01", "2032-01-01",
+    ]  # fmt: skip
+    assert standing.plans["pro"].price == Decimal("30.00")
+
+
+async def test_a_coupon_redeemed_since_keeps_its_limit_when_rolled_back(database: Database) -> None:
+    coupon = "coupons:\n  TEN: {name: Ten, kind: percent, value: 10, max_redemptions: 1}\n"
+    await applied(database, FILE + coupon)
+    more = coupon.replace("name: Ten", "name: More").replace("max_redemptions: 1", "max_redemptions: 5")
+    await applied(database, FILE + more)
+    async with database.write() as session:
+        for _ in range(2):
+            account = await accounts.open_account(
+                session, ACTOR, NewAccount(f"acc_{uuid4().hex}", "Ada"), now=STARTED
+            )
+            await couponing.redeem(session, ACTOR, account, "TEN", applied_id=uuid4(), now=NOW)
+    assert (await rolled_back(database, 1)).number == 3
+    async with database.read() as session:
+        found = (await queries.standing(session, 1)).coupons["TEN"]
+    assert (found.name, found.max_redemptions, found.redemptions) == ("Ten", 5, 2)
 
 
 async def test_without_history_there_is_nothing_to_roll_back_to(database: Database) -> None:

@@ -54,7 +54,7 @@ class FeeOut(BaseModel):
 class ChangeOut(BaseModel):
     """What happens to one thing. The fields from `version` on are those of plans."""
 
-    kind: Literal["tax", "meter", "service", "plan"]
+    kind: Literal["tax", "meter", "service", "plan", "coupon"]
     code: str
     action: Literal["add", "change", "retire", "left_alone"]
     fields: list[FieldChangeOut]

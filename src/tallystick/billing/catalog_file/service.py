@@ -17,6 +17,7 @@ from tallystick.billing.catalog_file.checking import Checked, check
 from tallystick.billing.catalog_file.comparing import Action, Change, compare
 from tallystick.billing.catalog_file.queries import Standing
 from tallystick.billing.catalog_file.reading import refusal
+from tallystick.billing.catalog_file.restoring import restorable
 from tallystick.billing.catalog_file.revenue import Held, if_moved, monthly, total
 from tallystick.billing.catalog_file.sections import (
     COUPONS,
@@ -207,10 +208,17 @@ async def apply(
 
 
 async def version_text(session: ReadSession, entity_id: int, number: int | None) -> tuple[int, str]:
-    """The catalog of a version, and its number: what application `number` left, for 0 (the start) what the first one found.
+    """The catalog of a version as it can be made again, and its number: what application `number` left, for 0 (the start) what the
+    first one found.
 
-    Without a number: the version before the last. Raises `NoSuchApplication`.
+    Without a number: the version before the last. What cannot be undone stays in it as it is now (`restorable`). Raises
+    `NoSuchApplication`.
     """
+    found, text = await _recorded(session, entity_id, number)
+    return found, restorable(text, await queries.standing(session, entity_id))
+
+
+async def _recorded(session: ReadSession, entity_id: int, number: int | None) -> tuple[int, str]:
     last = await queries.application(session, entity_id, None)
     if last is None:
         raise NoSuchApplication
