@@ -99,6 +99,34 @@ async def test_a_clock_bills_the_month_and_the_bill_explains_itself(app: FastAPI
     await sound(app)
 
 
+async def test_a_month_comes_to_one_rounding_however_often_it_was_billed(app: FastAPI, life: Life) -> None:
+    for day, event in (("05", "1"), ("10", "2")):
+        await life.advance(f"2026-01-{day}T00:00:00Z")
+        await life.use(event, 13, unit_price="1.115")
+        await life.advance(f"2026-01-{day}T12:00:00Z")
+        await life.range("2026-01-01T00:00:00Z", f"2026-01-{day}T06:00:00Z")
+    await life.use("3", 13, unit_price="1.115")
+    await life.advance("2026-02-02T00:00:00Z")
+    found = (await life.get(f"/v1/invoices?account_id={life.account}"))["data"][::-1]
+    # 14.495, 28.99 and 43.485 rounded, each less what was charged before
+    assert [each["total"] for each in found] == [14.5, 14.49, 14.5]
+    for each in found:
+        assert (await life.get(f"/v1/invoices/{each['id']}/verify"))["data"]["problems"] == []
+    await sound(app)
+
+
+async def test_a_close_with_nothing_new_takes_no_cent_back(app: FastAPI, life: Life) -> None:
+    await life.use("1", 13, unit_price="1.115")
+    await life.advance("2026-01-10T00:00:00Z")
+    made = (await life.range("2026-01-01T00:00:00Z", "2026-01-10T00:00:00Z"))["data"]
+    assert made["total"] == 14.5
+    await life.advance("2026-02-02T00:00:00Z")
+    clock = (await life.get(f"/v1/test-clocks/{life.clock}"))["data"]
+    assert (clock["status"], clock["parked"]) == ("ready", 0)
+    assert len((await life.get(f"/v1/invoices?account_id={life.account}"))["data"]) == 1
+    await sound(app)
+
+
 async def test_a_range_bills_once_and_says_when_nothing_is_left(app: FastAPI, life: Life) -> None:
     await life.use("1", 10)
     await life.advance("2026-01-10T00:00:00Z")

@@ -14,7 +14,9 @@ from tallystick.rating.domain import (
     amount_of,
     compile_price,
     estimate,
+    less,
     rate,
+    round_line,
     round_lines,
 )
 
@@ -236,3 +238,23 @@ def test_a_line_and_its_top_up_come_to_the_minimum(minimum: Decimal, used: Decim
         assert line.amount + (0 if top_up is None else top_up.amount) == minimum
     else:
         assert top_up is None
+
+
+@given(
+    st.lists(st.integers(0, 10**6), min_size=1, max_size=6),
+    st.decimals("0", "2", places=4),
+    st.sampled_from(Rounding),
+)
+def test_however_often_a_period_is_billed_it_comes_to_one_rounding(
+    parts: list[int], unit: Decimal, mode: Rounding
+) -> None:
+    """Bills of an open period, then its close: each rounds the whole so far and takes off what was charged."""
+    billed, units = Decimal(0), Fraction(0)
+    for part in parts:
+        units += part
+        exact = units * Fraction(unit)
+        line = less(round_line(exact, "USD", mode), exact, billed)
+        assert line.amount >= 0
+        assert Fraction(line.exact) == exact - Fraction(billed)
+        billed += line.amount
+    assert billed == round_line(units * Fraction(unit), "USD", mode).amount

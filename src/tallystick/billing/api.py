@@ -117,7 +117,7 @@ async def create_invoice(
     request: Request, body: RangeIn, session: Writing, actor: Actor = allow("invoices:write")
 ) -> Response:
     """Closed periods are billed whole, the open one up to `period_end` or now; its close later bills the difference."""
-    await arrive(database(request), patience=PATIENCE)
+    await arrive(database(request), patience=PATIENCE, strict=True)
     account, now = await _account(session, actor, body.account_id)
     refs = await ranges.bill_range(
         session, actor, account, Range(body.period_start, body.period_end), now=now, new_id=new_uuid

@@ -12,6 +12,7 @@ from tallystick.accounts import queries as accounts
 from tallystick.audit import service as audit
 from tallystick.catalog import queries as catalog
 from tallystick.kernel.actor import Actor
+from tallystick.kernel.errors import Unavailable
 from tallystick.metering import memory, queries, repository
 from tallystick.metering.domain.admission import (
     LATE_LIMIT,
@@ -202,13 +203,20 @@ async def prepare_months(database: Database, wanted: set[date]) -> set[date]:
     return present | wanted
 
 
-async def seal(database: Database, *, patience: float = 0.0) -> int:
+class EventsSettling(Unavailable):
+    """Events that were acknowledged cannot be counted yet: an older write of somebody is still open."""
+
+    code = "events_settling"
+    sentence = "Events are still being settled behind an older open write transaction; try again in a moment"
+
+
+async def seal(database: Database, *, patience: float = 0.0, strict: bool = False) -> int:
     """Advances `sealed_to` over every batch that can no longer appear, and returns it. A repeat is safe, as are many at once.
 
     A batch gets its xid before its id. So when the last id handed out is read first and a fresh xid X taken after, every batch up to
     that id has an xid below X, and once no transaction below X is open, each of them has committed or never will. An older open
     transaction anywhere holds the seal back; `patience` is how many seconds to wait for it, so that what was acknowledged before
-    this call is sealed when it returns.
+    this call is sealed when it returns. With `strict` it raises `EventsSettling` where that was not enough.
     """
     async with database.single() as session:
         target = await repository.last_batch(session)
@@ -218,6 +226,8 @@ async def seal(database: Database, *, patience: float = 0.0) -> int:
             await repository.propose_seal(session, await repository.last_batch(session))
             await repository.promote_seal(session)
             reached = await queries.sealed_to(session)
+            if reached < target and waited >= patience and strict:
+                raise EventsSettling
             if reached >= target or waited >= patience:
                 return reached
             await asyncio.sleep(_SEAL_PAUSE)

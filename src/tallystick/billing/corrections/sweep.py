@@ -27,12 +27,13 @@ AT_ONCE = 50_000
 """About how many events one transaction looks at: bills wait for it, so it is over in a fraction of a second."""
 
 
-async def arrive(database: Database, *, patience: float = 0.0) -> int:
+async def arrive(database: Database, *, patience: float = 0.0, strict: bool = False) -> int:
     """Seals what has arrived, as `metering.seal`, and looks at it; gives the batch up to which that is done. A repeat is safe.
 
-    Waits for bills that are under way. What was acknowledged before this call is in bills made after it, if `patience` sufficed.
+    Waits for bills that are under way. What was acknowledged before this call is in bills made after it, if `patience` sufficed; with `strict`
+    `EventsSettling` is raised where it did not.
     """
-    sealed, tries = await metering.seal(database, patience=patience), 0
+    sealed, tries = await metering.seal(database, patience=patience, strict=strict), 0
     while True:
         try:
             swept = await database.run(partial(_step, to_batch=sealed, wait=True))

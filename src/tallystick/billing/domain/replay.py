@@ -21,6 +21,7 @@ from tallystick.rating.domain import (
     describe,
     describe_rounding,
     describe_top_up,
+    less,
     rate,
     round_line,
     round_lines,
@@ -154,22 +155,23 @@ def _priced(line: Stored, currency: str, *, top_up: bool) -> Replayed:
     rated = _rated(line)
     billed = decimal(inputs["billed"])
     mode = Rounding(inputs["rounding"])
-    exact = Exact(rated.exact - Fraction(billed), rated.minimum_top_up)
-    amount, missing = round_lines(exact, currency, mode)
+    exact = Exact(rated.exact, rated.minimum_top_up)
+    whole, missing = round_lines(exact, currency, mode)
     if top_up:
         if missing is None:
             missing = LineAmount(ZERO, ZERO, cut=False)
         steps = [rated.minimum] if rated.minimum is not None else []
-        told = describe_top_up(exact.amount + exact.minimum_top_up, amount, missing, currency)
+        told = describe_top_up(exact.amount + exact.minimum_top_up, whole, missing, currency)
         return _done(
             missing, [as_json(each) for each in steps], [*describe(steps, currency, line.unit), told]
         )
     text = describe(rated.steps, currency, line.unit or "units")
+    text.append(describe_rounding(exact.amount, whole, currency, mode))
+    amount = less(whole, exact.amount, billed)
     if billed:
         text.append(
-            f"less {_plain(billed)} {currency} already billed of this period = {_plain(amount.exact)}"
+            f"{_plain(whole.amount)} less {_plain(billed)} {currency} already billed of this period = {_plain(amount.amount)}"
         )
-    text.append(describe_rounding(exact.amount, amount, currency, mode))
     return _done(amount, [as_json(each) for each in rated.steps], text)
 
 

@@ -25,6 +25,7 @@ from tallystick.billing.service.renewal import Order, bill_page
 from tallystick.billing.service.runs import PAGE, patient_collector
 from tallystick.kernel.actor import Actor, system_actor
 from tallystick.kernel.errors import Invalid, NotFound
+from tallystick.metering.service import EventsSettling
 from tallystick.platform.db import Database, ReadSession, Session
 from tallystick.wallets import queries as wallets
 from tallystick.wallets import service as wallet_ends
@@ -78,9 +79,14 @@ async def step(
 ) -> Clock:
     """One page of a clock that is advancing, or its arrival. Commits; safe to repeat, and by several at once.
 
-    A page that fails leaves the clock `failed` with the reason, where the page before brought it.
+    A page that fails leaves the clock `failed` with the reason, where the page before brought it. Where events that were acknowledged
+    cannot be counted yet, within `patience` (zero: what is there is taken), the clock stays where it is and goes on later.
     """
-    await arrive(database, patience=patience)
+    try:
+        await arrive(database, patience=patience, strict=patience > 0)
+    except EventsSettling:
+        async with database.read() as session:
+            return await accounts.clock(session, clock_id)
 
     async def work(session: Session) -> Clock:
         clock = await account_rows.lock_clock(session, clock_id)
@@ -145,6 +151,8 @@ async def walk(
 ) -> Clock:
     """Steps until the clock has arrived, or `time.monotonic()` has passed `until`; `progress` is called after each."""
     shelf, patience = Shelf(), PATIENCE
+    async with database.read() as session:
+        began = (await accounts.clock(session, clock_id)).frozen_time
     with patient_collector():
         while True:
             clock = await step(database, clock_id, new_id, shelf=shelf, patience=patience)
@@ -152,7 +160,7 @@ async def walk(
                 progress(clock)
             if clock.status != "advancing" or (until is not None and monotonic() > until):
                 return clock
-            patience = 0.0
+            patience = 0.0 if clock.frozen_time > began else PATIENCE
 
 
 async def walk_one(database: Database, new_id: Callable[[], UUID]) -> bool:

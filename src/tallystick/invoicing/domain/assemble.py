@@ -31,7 +31,7 @@ from tallystick.invoicing.domain.draft import (
 from tallystick.invoicing.domain.drawing import Fund, Reach, grant_lines, pay_lines
 from tallystick.kernel.errors import Refusal
 from tallystick.kernel.money import Rounding
-from tallystick.rating.domain.lines import LineAmount, round_line, round_lines
+from tallystick.rating.domain.lines import LineAmount, less, round_line, round_lines
 from tallystick.rating.domain.metered import Metered
 from tallystick.rating.domain.models import FULL, Share
 from tallystick.rating.domain.pricing import Exact, Price, amount_of
@@ -323,16 +323,15 @@ def _usage(item: Usage, inputs: Inputs, *, anew: bool = False) -> list[Line]:
     exact = amount_of(item.price, item.quantity if item.metered is None else item.metered, item.share)
     if item.partial:
         exact = Exact(exact.amount, Fraction(0))
-    if item.billed:
-        exact = Exact(exact.amount - Fraction(item.billed), exact.minimum_top_up)
     mode = item.price.rounding or inputs.rounding
-    amount, top_up = round_lines(exact, inputs.currency, mode)
+    whole, top_up = round_lines(exact, inputs.currency, mode)
+    amount = less(whole, exact.amount, item.billed)
     nothing_new = not item.evidence.count or (
         item.start > item.counted_from and item.quantity == item.billed_quantity
     )
     if anew and top_up is None and item.price.minimum is not None:
         top_up = LineAmount(ZERO, ZERO, cut=False)
-    if nothing_new and not amount.exact and top_up is None and not anew:
+    if nothing_new and not amount.amount and top_up is None and not anew:
         return []
     frozen = {
         **item.terms, "fee_share": _ratio(item.share.fee), "limit_share": _ratio(item.share.limits), "aligned": item.aligned,
@@ -359,7 +358,8 @@ def _usage(item: Usage, inputs: Inputs, *, anew: bool = False) -> list[Line]:
 
 def _recorded(item: Recorded, inputs: Inputs) -> Line:
     # A sum below zero is billed as zero and kept as it is (SEMANTICS "Aggregation"), here as with any price.
-    exact = Fraction(max(item.quantity, ZERO)) * Fraction(item.unit_price) - Fraction(item.billed)
+    exact = Fraction(max(item.quantity, ZERO)) * Fraction(item.unit_price)
+    amount = less(round_line(exact, inputs.currency, inputs.rounding), exact, item.billed)
     frozen = {
         "charge_model": "standard", "properties": {"unit_amount": format(item.unit_price, "f")}, "adjustments": {},
         "aligned": item.aligned, "counted_from": item.counted_from, "total_quantity": item.quantity, "billed": item.billed,
@@ -368,7 +368,7 @@ def _recorded(item: Recorded, inputs: Inputs) -> Line:
     if item.segments:
         frozen["segments"] = item.segments
     return _line(
-        item, round_line(exact, inputs.currency, inputs.rounding), LineKind.RECORDED,
+        item, amount, LineKind.RECORDED,
         recorded_key(item.evidence.meter_id, item.unit_price), "standard/1", item.quantity - item.billed_quantity, item.unit,
         frozen, evidence=item.evidence,
     )  # fmt: skip

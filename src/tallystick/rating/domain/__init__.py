@@ -4,7 +4,7 @@ from tallystick.rating.domain.aggregation import Aggregation, Event, aggregate
 from tallystick.rating.domain.estimating import Estimate, estimate
 from tallystick.rating.domain.explaining import describe, describe_rounding, describe_top_up, explain
 from tallystick.rating.domain.freezing import freeze, thaw
-from tallystick.rating.domain.lines import AmountTooLarge, LineAmount, round_line, round_lines
+from tallystick.rating.domain.lines import AmountTooLarge, LineAmount, less, round_line, round_lines
 from tallystick.rating.domain.matrix import NoMatrixRow, as_text
 from tallystick.rating.domain.metered import Folded, Metered, Need, NotMetered
 from tallystick.rating.domain.models import FULL, Share
@@ -44,6 +44,7 @@ __all__ = [
     "explain",
     "fold",
     "freeze",
+    "less",
     "meter",
     "rate",
     "round_line",

@@ -36,6 +36,18 @@ def round_line(value: Fraction, currency: str, mode: Rounding = Rounding.HALF_AW
     return LineAmount(amount, exact, cut)
 
 
+def less(line: LineAmount, exact: Fraction, billed: Decimal) -> LineAmount:
+    """What is left of a line, whose exact amount is `exact`, once `billed` of it was charged before.
+
+    The whole is rounded, then what was charged is taken off: so the lines of a period come to the one rounding of the period's price,
+    however often it was billed in between. Rounding the rest by itself would take a cent back wherever the whole ends in half a one.
+    """
+    if not billed:
+        return line
+    rest, cut = exact_decimal(exact - Fraction(billed))
+    return LineAmount(line.amount - billed, rest, cut)
+
+
 def round_lines(
     exact: Exact, currency: str, mode: Rounding = Rounding.HALF_AWAY
 ) -> tuple[LineAmount, LineAmount | None]:
