@@ -173,7 +173,7 @@ def verify(
                 typer.echo(f"{report.number or report.invoice_id}: {problem}")
         lines, events = sum(each.lines for each in reports), sum(each.events for each in reports)
         typer.echo(
-            f"{len(reports)} invoices, {lines} lines, {events} events computed again: {len(bad)} differ"
+            f"{len(reports)} {'invoice' if len(reports) == 1 else 'invoices'}, {lines} lines, {events} events computed again: {len(bad)} differ"
         )
     if bad:
         raise typer.Exit(1)

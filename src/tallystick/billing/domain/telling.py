@@ -78,13 +78,15 @@ def _chosen(inputs: Mapping[str, Any]) -> str:
         for filters in (inputs.get("filters") or {}, inputs.get("charge_filters") or {})
         for name, values in sorted(filters.items())
     ]
-    group = inputs.get("group") or {}
-    words += [
-        f"without {name}" if group[name] is None else f"{name} {_short(group[name])}"
-        for name in inputs.get("group_by", ())
-        if name in group
-    ]
-    return f" with {', '.join(words)}" if words else ""
+    group = {
+        name: value
+        for name, value in (inputs.get("group") or {}).items()
+        if name in inputs.get("group_by", ())
+    }
+    words += [f"{name} {_short(value)}" for name, value in group.items() if value is not None]
+    lacking = [name for name, value in group.items() if value is None]
+    told = f" with {', '.join(words)}" if words else ""
+    return f"{told} without {', '.join(lacking)}" if lacking else told
 
 
 def _short(value: Any) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from tallystick.billing.corrections import queries as corrections
 from tallystick.billing.domain.replay import Replayed, made_as, replay
@@ -18,7 +19,7 @@ from tallystick.entities import queries as entities
 from tallystick.invoicing import queries as invoices
 from tallystick.invoicing.coupons import queries as coupons
 from tallystick.invoicing.domain.coupons import SOURCE, recomputed
-from tallystick.invoicing.domain.draft import CouponUse
+from tallystick.invoicing.domain.draft import CouponUse, Reduction
 from tallystick.invoicing.queries import InvoiceView, LineView
 from tallystick.kernel.clock import parse_instant
 from tallystick.kernel.errors import Refusal
@@ -167,16 +168,32 @@ def _sum_text(invoice: InvoiceView, lines: list[LineView]) -> list[str]:
     parts = " + ".join(f"{line.amount:,f}" for line in lines[:20]) + (" + …" if len(lines) > 20 else "")
     noun = "line" if len(lines) == 1 else "lines"
     text = [f"{len(lines)} {noun}: {parts} = {invoice.subtotal:,f} {invoice.currency}"]
+    text += _coupon_text(invoice.currency, lines)
+    if invoice.granted:
+        text.append(f"less {invoice.granted:,f} {invoice.currency} by granted credit")
     text += [
         f"{tax.name}: {tax.rate:f} % of {tax.base:,f} = {tax.amount:,f} {invoice.currency}"
+        + (" (in the prices)" if tax.included else "")
         for tax in invoice.taxes
     ]
-    text += [
-        f"less {amount:,f} {invoice.currency} {what}"
-        for what, amount in (("by coupons", invoice.discount), ("by granted credit", invoice.granted))
-        if amount
-    ]
     return [*text, f"total {invoice.total:,f} {invoice.currency}"]
+
+
+def _coupon_text(currency: str, lines: list[LineView]) -> list[str]:
+    """Coupon by coupon in the order they took effect: what each takes, off which lines."""
+    found: dict[UUID, list[tuple[int, Reduction]]] = {}
+    for line in lines:
+        for each in line.reductions:
+            if each.source == SOURCE:
+                found.setdefault(each.id, []).append((line.position, each))
+    text = []
+    for own in found.values():
+        each, amount = own[0][1], sum((part.amount for _, part in own), ZERO)
+        share = "" if each.percent is None else f" ({format(each.percent.normalize(), 'f')} %)"
+        places = ", ".join(str(position) for position, _ in own)
+        noun = "line" if len(own) == 1 else "lines"
+        text.append(f"coupon {each.code}{share}: less {amount:,f} {currency} off {noun} {places}")
+    return text
 
 
 def as_text(told: InvoiceExplanation) -> str:
