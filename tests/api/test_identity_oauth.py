@@ -57,7 +57,7 @@ async def test_by_password(app: FastAPI, client: httpx.AsyncClient) -> None:
         {},
         {"scope": "", "client_id": "", "client_secret": ""},
         {"client_id": "swagger"},
-        {"scope": "usage:read"},
+        {"scope": " ".join(sorted(ROLES["finance"]))},
     ],
 )
 @pytest.mark.parametrize(
@@ -180,6 +180,7 @@ REFUSED: list[tuple[Any, int, str]] = [
     ({**PASSWORD_GRANT, "username": "a\x00b"}, 400, "invalid_grant"),
     ({**PASSWORD_GRANT, "scope": "users:write"}, 400, "invalid_scope"),
     ({**PASSWORD_GRANT, "scope": "everything"}, 400, "invalid_scope"),
+    ({**PASSWORD_GRANT, "scope": "usage:read"}, 400, "invalid_scope"),
     ({"grant_type": "refresh_token"}, 400, "invalid_request"),
     ({"grant_type": "refresh_token", "refresh_token": "x"}, 400, "invalid_grant"),
     ({"grant_type": "refresh_token", "refresh_token": "x", "scope": "usage:read"}, 400, "invalid_scope"),
@@ -232,6 +233,23 @@ async def test_the_limit_of_logins_holds_here_too(database_url: str, tmp_path: A
         assert other_door.status_code == 429, "one bucket for both doors"
         keys = [(await ask(client, {"grant_type": "client_credentials"})).status_code for _ in range(4)]
         assert keys == [401, 401, 401, 429]
+        refused_in_the_standards_shape(await ask(client, wrong))
+
+
+def refused_in_the_standards_shape(answer: httpx.Response) -> None:
+    assert (answer.status_code, answer.json()["error"]) == (429, "temporarily_unavailable")
+    assert set(answer.json()) == {"error", "error_description"}
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_a_limit_before_the_grant_has_the_standards_shape_too(database_url: str, tmp_path: Any) -> None:
+    app = create_app(make_settings(database_url, tmp_path, rate_limit_anonymous=2))
+    async with serving(app) as client:
+        answers = [await ask(client, {"grant_type": "implicit"}) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [400, 400, 429]
+        refused_in_the_standards_shape(answers[-1])
+        with_a_key = await ask(client, {"grant_type": "implicit"}, **{"X-Api-Key": "tsk_wrong"})
+        refused_in_the_standards_shape(with_a_key)
 
 
 async def test_who_is_signed_in_may_not_guess_faster(database_url: str, tmp_path: Any) -> None:

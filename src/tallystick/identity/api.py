@@ -38,6 +38,7 @@ from tallystick.platform.http.routes import (
     own_transaction,
     prepared,
     public,
+    refuses_as,
     router,
     secret_answer,
 )
@@ -89,6 +90,8 @@ _FORM: dict[str, Any] = {
 _REFUSED: dict[int | str, dict[str, Any]] = {
     400: {"model": TokenRefused, "description": "An error of RFC 6749 §5.2"},
     401: {"model": TokenRefused, "description": "`invalid_client`"},
+    429: {"model": TokenRefused, "description": "`temporarily_unavailable`; try again after `Retry-After`"},
+    503: {"model": TokenRefused, "description": "`temporarily_unavailable`"},
 }
 
 
@@ -96,11 +99,12 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
     "/token", summary="OAuth 2 token", response_model=TokenOut, responses=_REFUSED, openapi_extra=_FORM
 )
 @public
+@refuses_as(oauth.refused)
 @own_transaction
 async def issue_token(request: Request) -> Response:
     """A form in and plain answers out (RFC 6749), without the envelope; `Idempotency-Key` is not read here.
 
-    `password`: a user's e-mail and password. `refresh_token`: exchanges the token, as `/v1/auth/refresh` does. `client_credentials`:
+    `password`: a user's e-mail and password; a sign-in has all rights of its user, so that `scope` is left out. `refresh_token`: exchanges the token, as `/v1/auth/refresh` does. `client_credentials`:
     an API key's number and the key, by HTTP Basic or in the form; the token may do what `scope` names, no longer than the key.
     """
     return await oauth.token(request)

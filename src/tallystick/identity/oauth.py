@@ -16,6 +16,7 @@ from starlette.responses import Response
 from tallystick.identity import edge, queries, tokens
 from tallystick.identity.domain import ROLES, BadCredentials, InvalidToken
 from tallystick.identity.service import Grant
+from tallystick.kernel.errors import RateLimited, Refusal, Unavailable
 from tallystick.platform import rate_limit
 from tallystick.platform.http.envelope import ExactResponse
 from tallystick.platform.http.routes import database
@@ -47,6 +48,17 @@ async def token(request: Request) -> Response:
         return ExactResponse(body, refused.status, headers)
 
 
+def refused(outcome: Refusal) -> Response:
+    """What stops the request before or outside the grant, such as a rate limit, in the shape that OAuth clients read."""
+    error = "server_error" if outcome.status >= 500 else "invalid_request"
+    headers = dict(_HEADERS)
+    if isinstance(outcome, RateLimited | Unavailable):
+        error = "temporarily_unavailable"
+        headers["Retry-After"] = str(outcome.retry_after or 1)
+    body = {"error": error, "error_description": outcome.sentence}
+    return ExactResponse(body, outcome.status, headers)
+
+
 async def _granted(request: Request, form: Mapping[str, str], client: tuple[str, str]) -> dict[str, Any]:
     kind = form.get("grant_type")
     if kind is None:
@@ -68,7 +80,10 @@ async def _by_password(request: Request, form: Mapping[str, str]) -> dict[str, A
     user = await edge.try_password(request, form["username"], form["password"])
     if user is None:
         raise Refused("invalid_grant", "These are no one's username and password")
-    _within(form, ROLES[user.role])
+    if _within(form, ROLES[user.role]) != ROLES[user.role]:
+        raise Refused(
+            "invalid_scope", "A sign-in has all rights of its user; leave scope out, or take an API key"
+        )
     try:
         return _body(await edge.sign_in(request, user), ROLES[user.role])
     except BadCredentials:

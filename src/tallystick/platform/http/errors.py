@@ -113,6 +113,10 @@ def install(app: FastAPI) -> None:
                 error_type=type(error).__name__,
                 exc_info=error,
             )
+        shape = getattr(request.scope.get("endpoint"), "refuses_as", None)
+        if shape is not None:
+            shaped: Response = shape(outcome)
+            return shaped
         return refusal(outcome, request_id(request))
 
     async def invalid(request: Request, error: Exception) -> Response:

@@ -101,6 +101,16 @@ def secret_answer(endpoint: Endpoint) -> Endpoint:
     return endpoint
 
 
+def refuses_as(shape: Callable[[Refusal], Response]) -> Callable[[Endpoint], Endpoint]:
+    """Marks a route whose refusals have the shape of another standard, whatever refuses."""
+
+    def mark(endpoint: Endpoint) -> Endpoint:
+        endpoint.__dict__["refuses_as"] = shape
+        return endpoint
+
+    return mark
+
+
 def prepared(step: Callable[[Request], Awaitable[None]]) -> Callable[[Endpoint], Endpoint]:
     """Marks a route with slow work (a password hash) to be done before its transaction opens and holds a connection."""
 
@@ -341,6 +351,6 @@ def router(tag: str, prefix: str = "") -> APIRouter:
 
 __all__ = [
     "AlreadyIssued", "InFlight", "KeyReused", "Malformed", "Reading", "Refusal", "RequestValidationError", "Route", "Writing",
-    "actor_of", "allow", "authenticate", "database", "direct", "lanes", "own_sessions", "own_transaction", "prepared", "public", "router", "secret_answer",
+    "actor_of", "allow", "authenticate", "database", "direct", "lanes", "own_sessions", "own_transaction", "prepared", "public", "refuses_as", "router", "secret_answer",
     "sent_key",
 ]  # fmt: skip
