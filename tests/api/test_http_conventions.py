@@ -598,3 +598,35 @@ async def test_the_pages_of_the_description_need_nobody_else(client: httpx.Async
         asset = await client.get(address)
         assert asset.status_code == 200
         assert len(asset.content) > 10_000
+
+
+LENIENT = {"/v1/health", "/v1/auth/token", "/.well-known/jwks.json"}
+"""Their callers follow other standards, or send what they like."""
+
+
+async def test_a_misspelled_parameter_is_refused_by_every_route(
+    app: FastAPI, client: httpx.AsyncClient, admin_headers: dict[str, str]
+) -> None:
+    operations = [
+        (method, path)
+        for path, methods in app.openapi()["paths"].items()
+        for method in methods.keys() & {"get", "post", "put", "delete", "patch"}
+    ]
+    assert len(operations) > 100
+    for method, path in operations:
+        place = re.sub(r"\{[^}]+\}", "1", path)
+        answer = await client.request(method, f"{place}?acount_id=1", headers=admin_headers)
+        if path in LENIENT:
+            assert "acount_id" not in answer.text, (method, path)
+            continue
+        assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed"), (method, path)
+        assert answer.json()["details"] == {"acount_id": "is not a parameter of this route"}
+
+
+async def test_many_unknown_parameters_are_named_and_nothing_else_is(
+    client: httpx.AsyncClient, admin_headers: dict[str, str]
+) -> None:
+    answer = await client.get("/v1/accounts?limit=1&x=zqx7&y=&y=2", headers=admin_headers)
+    assert answer.json()["details"].keys() == {"x", "y"}
+    assert "zqx7" not in answer.text
+    assert (await client.get("/v1/accounts?acount_id=1")).status_code == 401, "strangers learn nothing"

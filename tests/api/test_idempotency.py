@@ -124,7 +124,6 @@ async def test_digits_matter_and_their_spelling_does_not(
         ("POST", "/v1/meters", {**METER, "unit": "TB"}),
         ("POST", "/v1/meters", {"code": "gb", "aggregation": "sum"}),
         ("POST", "/v1/meters", [METER]),
-        ("POST", "/v1/meters?x=1", METER),
         ("POST", "/v1/services", METER),
         ("PUT", "/v1/plans/1", METER),
         ("DELETE", "/v1/api-keys/1", None),

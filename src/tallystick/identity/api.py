@@ -34,6 +34,7 @@ from tallystick.platform.http.routes import (
     Writing,
     actor_of,
     allow,
+    any_query,
     own_sessions,
     own_transaction,
     prepared,
@@ -100,6 +101,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 )
 @public
 @refuses_as(oauth.refused)
+@any_query
 @own_transaction
 async def issue_token(request: Request) -> Response:
     """A form in and plain answers out (RFC 6749), without the envelope; `Idempotency-Key` is not read here.
@@ -176,6 +178,7 @@ async def reset_password(request: Request, body: ResetIn, session: Writing) -> R
 
 @known.get("/jwks.json", summary="The keys that access tokens are signed with", response_model=KeySetOut)
 @public
+@any_query
 @own_transaction
 async def get_key_set(request: Request) -> Response:
     """Public Ed25519 keys (RFC 7517, RFC 8037). One signs, all of them count; keep them five minutes at most."""

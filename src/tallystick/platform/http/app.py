@@ -16,7 +16,7 @@ from tallystick.platform.edge import system_now
 from tallystick.platform.http import docs, errors
 from tallystick.platform.http.edge import Edge
 from tallystick.platform.http.envelope import ExactResponse
-from tallystick.platform.http.routes import lanes, own_transaction, public, router
+from tallystick.platform.http.routes import any_query, lanes, own_transaction, public, router
 from tallystick.platform.settings import Settings
 
 Startup = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -91,6 +91,7 @@ def _health(service: str) -> APIRouter:
 
     @part.get("/health", summary="Is the service up, and does its database answer?")
     @public
+    @any_query
     @own_transaction
     async def get_health(request: Request) -> Response:
         """200 `healthy` or 503 `unhealthy`, for load balancers: no credentials, no envelope."""

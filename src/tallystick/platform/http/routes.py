@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.responses import Response
@@ -39,6 +40,7 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _TRIES = 5
+_MOST_NAMED = 20
 
 
 class KeyReused(Invalid):
@@ -111,6 +113,12 @@ def refuses_as(shape: Callable[[Refusal], Response]) -> Callable[[Endpoint], End
     return mark
 
 
+def any_query(endpoint: Endpoint) -> Endpoint:
+    """Marks a route that passes over query parameters it does not know: its callers follow other standards, or none."""
+    endpoint.__dict__["any_query"] = True
+    return endpoint
+
+
 def prepared(step: Callable[[Request], Awaitable[None]]) -> Callable[[Endpoint], Endpoint]:
     """Marks a route with slow work (a password hash) to be done before its transaction opens and holds a connection."""
 
@@ -144,18 +152,21 @@ class Route(APIRoute):
         check = getattr(endpoint, "direct", None)
         anyone = getattr(endpoint, "public", False)
         takes_body = self.body_field is not None
+        known = None if getattr(endpoint, "any_query", False) else _query_names(self)
         rights = [part.call for part in self.dependant.dependencies if hasattr(part.call, "permission")]
 
         async def hand(plain: Request) -> Response:
             assert check is not None
             request = StrictRequest(plain.scope, plain.receive)
             await _admit(request, anyone)
+            _check_query(request, known, anyone)
             answer: Response = await endpoint(request, actor=await check(request))
             return answer
 
         async def handle(plain: Request) -> Response:
             request = StrictRequest(plain.scope, plain.receive)
             await _admit(request, anyone)
+            _check_query(request, known, anyone)
             if takes_body and await request.body():
                 await request.json()  # the framework would hide the reason of a refusal behind one of its own
             if prepare is not None:
@@ -175,6 +186,33 @@ class Route(APIRoute):
             return await _write(request, inner, key, secret)
 
         return handle if check is None else hand
+
+
+def _query_names(route: APIRoute) -> frozenset[str]:
+    """The query parameters that a route declares, in its signature, in its dependencies or in its description."""
+    described = (route.openapi_extra or {}).get("parameters", ())
+    return frozenset(
+        {*_declared(route.dependant), *(each["name"] for each in described if each["in"] == "query")}
+    )
+
+
+def _declared(part: Dependant) -> set[str]:
+    return {field.alias for field in part.query_params}.union(*map(_declared, part.dependencies))
+
+
+def _check_query(request: Request, known: frozenset[str] | None, anyone: bool) -> None:
+    """Raises `Invalid` for a parameter that the route does not know: a filter that is misspelled must not give everybody's rows.
+
+    Who sends no credentials where some are needed is told that first, by the route.
+    """
+    if not request.scope["query_string"] or known is None:
+        return
+    if actor_of(request).kind == "anonymous" and not anyone:
+        return
+    unknown = request.query_params.keys() - known
+    if unknown:
+        details = dict.fromkeys(sorted(unknown)[:_MOST_NAMED], "is not a parameter of this route")
+        raise Invalid(details=details, code="validation_failed")
 
 
 def lanes(part: APIRouter, prefixes: Sequence[str]) -> dict[tuple[str, str], Handler]:
@@ -351,6 +389,6 @@ def router(tag: str, prefix: str = "") -> APIRouter:
 
 __all__ = [
     "AlreadyIssued", "InFlight", "KeyReused", "Malformed", "Reading", "Refusal", "RequestValidationError", "Route", "Writing",
-    "actor_of", "allow", "authenticate", "database", "direct", "lanes", "own_sessions", "own_transaction", "prepared", "public", "refuses_as", "router", "secret_answer",
+    "actor_of", "allow", "any_query", "authenticate", "database", "direct", "lanes", "own_sessions", "own_transaction", "prepared", "public", "refuses_as", "router", "secret_answer",
     "sent_key",
 ]  # fmt: skip
