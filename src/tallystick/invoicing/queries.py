@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 — what is put together here are constants of this file; values are always parameters.
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -222,6 +222,21 @@ async def lines(session: ReadSession, invoice_id: UUID) -> list[LineView]:
     """An invoice's lines in order (primary key)."""
     rows = await session.fetch(
         f"SELECT {LINE} FROM invoice_lines WHERE invoice_id = $1 ORDER BY position", invoice_id
+    )
+    return [line_of(row) for row in rows]
+
+
+async def by_ids(session: ReadSession, ids: Collection[UUID]) -> dict[UUID, InvoiceView]:
+    """These invoices (primary key); unknown ones are left out."""
+    rows = await session.fetch(f"SELECT {INVOICE} FROM invoices WHERE id = ANY($1::uuid[])", list(ids))
+    return {row["id"]: invoice_of(row) for row in rows}
+
+
+async def lines_of(session: ReadSession, ids: Collection[UUID]) -> list[LineView]:
+    """The lines of these invoices in order (primary key)."""
+    rows = await session.fetch(
+        f"SELECT {LINE} FROM invoice_lines WHERE invoice_id = ANY($1::uuid[]) ORDER BY invoice_id, position",
+        list(ids),
     )
     return [line_of(row) for row in rows]
 

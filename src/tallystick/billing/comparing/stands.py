@@ -17,7 +17,7 @@ from tallystick.billing.corrections.recount import fill_and_correct
 from tallystick.billing.domain.selection import instant
 from tallystick.billing.service.book import Book, Shelf, read_book, stock_meters
 from tallystick.billing.service.dues import Bill, Renewal, due_bill, usage_month
-from tallystick.billing.service.renewal import Failure, draft
+from tallystick.billing.service.renewal import Failure, draft, planned
 from tallystick.invoicing.domain.draft import Line
 from tallystick.kernel.period import Part, Period, period_at
 from tallystick.metering import queries as metering
@@ -93,7 +93,7 @@ async def _corrections(session: ReadSession, book: Book, found: Standing) -> lis
     """The corrections that the accounts' next bills bring."""
     bills = [bill for each in book.accounts.values() if (bill := due_bill(book, each, None)) is not None]
     await fill_and_correct(session, book, bills, metering.ALL_BATCHES)
-    made, failures = draft(bills)
+    made, failures = await planned(session, bills)
     found.failures += failures
     lines = [
         (bill.account, line, outcome, each.currency)

@@ -82,11 +82,19 @@ async def noted_of(session: ReadSession, invoice_id: UUID) -> list[LineView]:
 
 
 async def noted(session: ReadSession, invoice_ids: Iterable[UUID]) -> dict[tuple[UUID, int], Decimal]:
-    """What credit notes took of each line of these invoices, in the line's terms (ix_credit_note_lines_invoice)."""
+    """What credit notes took of each line of these invoices, in the line's terms (ix_credit_note_lines_invoice).
+
+    Without what it gave back for a correction of another price: that is told at the correction (uq_noted_corrections_slice).
+    """
     rows = await session.fetch(
         """
-        SELECT invoice_id, invoice_position, sum(amount) AS amount FROM credit_note_lines WHERE invoice_id = ANY($1::uuid[])
-        GROUP BY 1, 2
+        SELECT invoice_id, invoice_position, sum(amount) AS amount FROM (
+            SELECT invoice_id, invoice_position, amount FROM credit_note_lines WHERE invoice_id = ANY($1::uuid[])
+            UNION ALL
+            SELECT (e.part ->> 0)::uuid, (e.part ->> 1)::integer, -(e.part ->> 2)::numeric
+            FROM noted_corrections c CROSS JOIN jsonb_array_elements(c.inputs -> 'elsewhere') AS e (part)
+            WHERE c.account_no IN (SELECT account_no FROM invoices WHERE id = ANY($1::uuid[])) AND c.inputs ? 'elsewhere'
+        ) AS n GROUP BY 1, 2
         """,
         sorted(invoice_ids),
     )

@@ -140,7 +140,7 @@ def _take_in(bill: Bill, old: Bill, stood: Stood) -> None:
         lines = [line for line in stood.lines if mine.get(_whose(line)) == anew.currency]
         # A correction on credit notes takes off what the notes on its lines gave back for it: what is left of these was given by hand.
         of_notes: dict[tuple[UUID, int], Decimal] = {
-            (line.invoice_id, line.position): line.amount - line.discount - line.granted
+            (line.invoice_id, line.position): line.amount - line.discount - line.granted + _elsewhere(line)
             for line in lines
             if not line.position
         }
@@ -151,6 +151,11 @@ def _take_in(bill: Bill, old: Bill, stood: Stood) -> None:
                 break
         else:
             bill.inputs.append(replace(anew, items=[], recount=recount))
+
+
+def _elsewhere(line: Standing) -> Decimal:
+    """What of a correction on notes lines of other prices gave back (`planning.place`); `queries.noted` does not count it as theirs."""
+    return sum((Decimal(amount) for _, _, amount in line.inputs.get("elsewhere", ())), ZERO)
 
 
 _Whose = tuple[UUID | None, datetime, int | None]

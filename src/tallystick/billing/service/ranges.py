@@ -13,7 +13,7 @@ from tallystick.billing.corrections.sweep import hold
 from tallystick.billing.service.book import Book, Shelf, read_book
 from tallystick.billing.service.collect import fill
 from tallystick.billing.service.dues import range_bill
-from tallystick.billing.service.renewal import Order, advance, next_drafts, store
+from tallystick.billing.service.renewal import Order, advance, drafts_of, next_drafts, store
 from tallystick.invoicing.domain.assemble import assemble
 from tallystick.invoicing.domain.draft import InvoiceDraft, Line
 from tallystick.invoicing.service import InvoiceRef
@@ -63,7 +63,7 @@ async def bill_range(
     await _refuse_gap(session, book, account, wanted.start, to_batch)
     bill = range_bill(book, book.accounts[account.no], end)
     await fill_and_correct(session, book, [bill], to_batch)
-    drafts = [each for own in bill.inputs if (each := assemble(own)) is not None]
+    drafts = await drafts_of(session, bill)
     if not any(each.lines for each in drafts):
         raise NothingToBill
     order = Order(end, now, to_batch, actor, new_id)
@@ -122,4 +122,4 @@ async def preview_range(session: ReadSession, account: Account, wanted: Range, *
     await _refuse_gap(session, book, account, wanted.start, metering.ALL_BATCHES)
     bill = range_bill(book, book.accounts[account.no], end)
     await fill_and_correct(session, book, [bill], metering.ALL_BATCHES)
-    return Preview(end, [each for own in bill.inputs if (each := assemble(own)) is not None])
+    return Preview(end, await drafts_of(session, bill))

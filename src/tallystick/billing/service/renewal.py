@@ -9,6 +9,7 @@ and a repeat finds the rest: that no slice is billed twice is a unique index, no
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
@@ -16,6 +17,7 @@ import asyncpg
 from tallystick.accounts import repository as accounts
 from tallystick.billing.corrections.noting import issue as issue_notes
 from tallystick.billing.corrections.noting import noted_of
+from tallystick.billing.corrections.planning import Stock, becomes, place, read_stock
 from tallystick.billing.corrections.recount import fill_and_correct
 from tallystick.billing.corrections.repository import unmark
 from tallystick.billing.service.book import Book, Shelf, read_book
@@ -36,6 +38,7 @@ from tallystick.subscriptions.service import announce_ends
 REFUSED = (Refusal, asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
 """What may be wrong with one account; everything else is wrong with the run."""
 
+ZERO = Decimal(0)
 MAX_EMPTY = 24
 """Bills without a charge that a preview walks over before it says that nothing is coming."""
 
@@ -97,7 +100,7 @@ async def bill_accounts(session: Session, account_nos: Sequence[int], order: Ord
         await settle(session, book, set(remaining) - {bill.account.no for bill in bills})
         bills, later = in_order(book, bills) if order.at_due else (bills, [])
         await fill_and_correct(session, book, bills, order.to_batch, None if order.at_due else order.now)
-        done, failures = draft(bills)
+        done, failures = await planned(session, bills)
         outcome.failures.extend(failures)
         drafts = [each for _, own in done for each in own]
         if drafts:
@@ -132,17 +135,45 @@ async def settle(session: Session, book: Book, idle: Collection[int]) -> None:
 
 
 async def bill_page(session: Session, account_nos: Sequence[int], order: Order, shelf: Shelf) -> Outcome:
-    """As `bill_accounts`, but what the database refuses of one account fails alone: the others are billed one by one then."""
+    """As `bill_accounts`, but what the database refuses of one account fails alone: the others are billed together, as if it were not there.
+
+    Together, because numbers follow time across accounts (`in_order`).
+    """
     try:
         async with session.savepoint():
             return await bill_accounts(session, account_nos, order, shelf)
     except REFUSED as refused:
         if len(account_nos) == 1:
             return Outcome(failures=[_failure(account_nos[0], refused)])
-    outcome = Outcome()
-    for account_no in account_nos:
-        outcome.add(await bill_page(session, [account_no], order, shelf))
+        outcome = Outcome(failures=await _refused(session, account_nos, order, shelf))
+        if not outcome.failures:
+            raise
+    failed = {each.account_no for each in outcome.failures}
+    outcome.add(await bill_page(session, [no for no in account_nos if no not in failed], order, shelf))
     return outcome
+
+
+class _Undo(Exception):
+    """Ends the savepoint of a trial."""
+
+
+async def _refused(session: Session, account_nos: Sequence[int], order: Order, shelf: Shelf) -> list[Failure]:
+    """Who of a group that cannot be stored together is to blame, found by halves. Whatever it tries is undone."""
+    found: list[Failure] = []
+    middle = len(account_nos) // 2
+    for half in (account_nos[:middle], account_nos[middle:]):
+        try:
+            async with session.savepoint():
+                await bill_accounts(session, half, order, shelf)
+                raise _Undo
+        except _Undo:
+            continue
+        except REFUSED as refused:
+            if len(half) == 1:
+                found.append(_failure(half[0], refused))
+            else:
+                found += await _refused(session, half, order, shelf)
+    return found
 
 
 def _failure(account_no: int, refused: Exception) -> Failure:
@@ -157,10 +188,54 @@ def draft(bills: Sequence[Bill]) -> tuple[list[tuple[Bill, list[InvoiceDraft]]],
     failures: list[Failure] = []
     for bill in bills:
         try:
-            done.append((bill, [each for own in bill.inputs if (each := assemble(own)) is not None]))
+            done.append((bill, _assembled(bill)))
         except Refusal as refused:
             failures.append(Failure(bill.account.no, refused.code, refused.sentence))
     return done, failures
+
+
+async def planned(
+    session: ReadSession, bills: Sequence[Bill]
+) -> tuple[list[tuple[Bill, list[InvoiceDraft]]], list[Failure]]:
+    """As `draft`; what the invoices cannot take is planned as credit notes, and the credit that these leave pays the same bill.
+
+    A bill whose corrections nothing can give back fails alone. A constant number of statements; none where no correction is left over.
+    """
+    done, failures = draft(bills)
+    stock = await read_stock(session, [line for _, own in done for each in own for line in each.noted])
+    found: list[tuple[Bill, list[InvoiceDraft]]] = []
+    for bill, drafts in done:
+        try:
+            found.append((bill, _with_notes(bill, drafts, stock)))
+        except Refusal as refused:
+            failures.append(Failure(bill.account.no, refused.code, refused.sentence))
+    return found, failures
+
+
+async def drafts_of(session: ReadSession, bill: Bill) -> list[InvoiceDraft]:
+    """The invoices of one bill as `planned`. Raises what is wrong with it."""
+    drafts = _assembled(bill)
+    stock = await read_stock(session, [line for each in drafts for line in each.noted])
+    return _with_notes(bill, drafts, stock)
+
+
+def _assembled(bill: Bill) -> list[InvoiceDraft]:
+    return [each for own in bill.inputs if (each := assemble(own)) is not None]
+
+
+def _with_notes(bill: Bill, drafts: list[InvoiceDraft], stock: Stock) -> list[InvoiceDraft]:
+    """The drafts settled again with what their notes leave as credit (SEMANTICS "Invoice order": notes come before paid wallets)."""
+    noted = [line for each in drafts for line in each.noted]
+    if not noted:
+        return drafts
+    found = place(noted, stock)
+    credit = becomes(found, stock)
+    bill.inputs = [
+        replace(own, credit=own.credit + credit.get((own.entity_id, own.currency), ZERO))
+        for own in bill.inputs
+    ]
+    given = iter(found)
+    return [replace(each, given_back=tuple(next(given) for _ in each.noted)) for each in _assembled(bill)]
 
 
 async def next_drafts(
@@ -177,7 +252,7 @@ async def next_drafts(
         if bill is None:
             break
         await fill_and_correct(session, book, [bill], to_batch)
-        drafts = [each for own in bill.inputs if (each := assemble(own)) is not None]
+        drafts = await drafts_of(session, bill)
         if drafts:
             return bill, drafts
         first = first or bill

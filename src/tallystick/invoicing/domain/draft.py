@@ -1,6 +1,6 @@
 """The shapes between assembling and storing: every input of a line frozen beside its result."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -163,6 +163,14 @@ class TaxTotal:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenBack:
+    """How much of which issued lines (invoice, position) gives a correction back. `bare`: bounded by invoices and notes alone."""
+
+    parts: Mapping[tuple[UUID, int], Decimal]
+    bare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class InvoiceDraft:
     """An invoice as `assemble` returns it: pure data, numbers not yet given.
 
@@ -190,6 +198,7 @@ class InvoiceDraft:
     coupon_uses: tuple[CouponUse, ...] = ()  # what coupons took off, in their order
     draws: tuple[Draw, ...] = ()  # which grants pay which lines: granted credit, then paid wallets
     noted: tuple[Line, ...] = ()  # corrections that this invoice cannot take: they become credit notes
+    given_back: tuple[GivenBack, ...] = ()  # for each of `noted`, once it is planned
 
     @property
     def amount_due(self) -> Decimal:

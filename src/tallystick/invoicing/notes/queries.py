@@ -149,8 +149,10 @@ async def of_invoice(session: ReadSession, invoice_id: UUID) -> list[NoteView]:
     return [note_of(row) for row in rows]
 
 
-async def taken(session: ReadSession, invoice_lines: Sequence[LineView]) -> dict[UUID, dict[int, Taken]]:
-    """What is gone of these lines already, by invoice and position: by notes, and by corrections on later invoices.
+async def taken(
+    session: ReadSession, invoice_lines: Sequence[LineView], *, corrections: bool = True
+) -> dict[UUID, dict[int, Taken]]:
+    """What is gone of these lines already, by invoice and position: by notes, and, unless left out, by corrections on later invoices.
 
     Lines of which nothing is gone are left out. Two statements for any number of lines (ix_credit_note_lines_invoice,
     ix_invoice_lines_corrects); who is to add to it holds the invoices' locks.
@@ -163,7 +165,7 @@ async def taken(session: ReadSession, invoice_lines: Sequence[LineView]) -> dict
     ):
         noted[row["invoice_id"], row["invoice_position"]].append((row["amount"], shares_of(row["taxes"])))
     corrected: dict[tuple[UUID, int], list[tuple[Decimal, tuple[TaxShare, ...]]]] = defaultdict(list)
-    for row in await session.fetch(_CORRECTED, ids):
+    for row in await session.fetch(_CORRECTED, ids) if corrections else ():
         key = (row["corrects_invoice_id"], row["corrects_position"])
         taxes = shares_of(row["taxes"])
         if row["undone"]:  # a correction that was credited itself corrects no more

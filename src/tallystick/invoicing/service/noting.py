@@ -42,7 +42,10 @@ class ClosedAccount(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class NoteOrder:
-    """A note to be issued. `now` is business time of the invoice's account."""
+    """A note to be issued. `now` is business time of the invoice's account.
+
+    A `bare` one is bounded by the invoice and its notes alone: who corrects closed periods knows what stands of them, wherever it was netted.
+    """
 
     note_id: UUID
     invoice_id: UUID
@@ -51,6 +54,7 @@ class NoteOrder:
     now: datetime
     currency: str | None = None  # where the caller names one, it must be the invoice's
     revisions: Collection[int] | None = None
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +163,11 @@ async def _draft(
     session: Session, orders: Sequence[NoteOrder], found: Mapping[UUID, InvoiceView]
 ) -> list[_Made]:
     lines = await repository.lines_of(session, list(found))
-    taken = await queries.taken(session, lines)
+    bare = {order.invoice_id for order in orders if order.bare}
+    taken = await queries.taken(session, [line for line in lines if line.invoice_id not in bare])
+    if bare:
+        own_lines = [line for line in lines if line.invoice_id in bare]
+        taken |= await queries.taken(session, own_lines, corrections=False)
     own: dict[UUID, list[LineView]] = {}
     for line in lines:
         own.setdefault(line.invoice_id, []).append(line)
