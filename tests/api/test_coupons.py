@@ -160,12 +160,13 @@ async def test_what_cannot_be_redeemed_says_why(life: Life) -> None:
     await made(life, code="OLD", redeem_by="2025-12-31T00:00:00Z")
     await made(life, code="OFF", is_active=False)
     await made(life, code="EUR", kind="fixed", value=5, currency="EUR")
-    await made(life, code="ONE")
+    await made(life, code="TENTH", currency="EUR")
+    await made(life, code="ONE", currency="USD")
     await made(life, code="LIVE", livemode=True)
     await applied(life, "ONE")
     for code, status, reason in (
         ("OLD", 409, "coupon_expired"), ("OFF", 409, "coupon_inactive"), ("EUR", 422, "coupon_currency_differs"),
-        ("ONE", 409, "coupon_already_applied"), ("NONE", 404, "coupon_not_found"), ("LIVE", 404, "coupon_not_found"),
+        ("TENTH", 422, "coupon_currency_differs"), ("ONE", 409, "coupon_already_applied"), ("NONE", 404, "coupon_not_found"), ("LIVE", 404, "coupon_not_found"),
     ):  # fmt: skip
         assert (await applied(life, code, status))["code"] == reason
     assert len((await life.get(f"/v1/accounts/{life.account}/coupons"))["data"]) == 1

@@ -47,7 +47,7 @@ class CouponIn(Body):
     value: Value = Field(description="An amount in `currency`, or percent up to 100", examples=[10])
     currency: Currency | None = Field(
         None,
-        description="Required for an amount; a percentage lowers invoices in the account's currency unless said",
+        description="Required for an amount. Only accounts that are billed in it can redeem the coupon; a percentage without one is for all",
     )
     duration: Literal["once", "repeating", "forever"] = Field(
         "once",

@@ -20,7 +20,6 @@ from tallystick.invoicing.domain.coupons import (
     CouponExpired,
     CouponInactive,
     CouponNotFound,
-    Kind,
     Terms,
     check_terms,
 )
@@ -135,7 +134,7 @@ def _check_redeemable(coupon: CouponView, account: Account, now: datetime) -> No
         raise CouponExpired(details={"code": CouponExpired.sentence})
     if coupon.max_redemptions is not None and coupon.redemptions >= coupon.max_redemptions:
         raise CouponExhausted(details={"code": CouponExhausted.sentence})
-    if coupon.kind == Kind.FIXED and coupon.currency != account.currency:
+    if coupon.currency is not None and coupon.currency != account.currency:
         raise CouponCurrency(details={"code": CouponCurrency.sentence})
 
 
