@@ -138,7 +138,9 @@ async def test_a_batch_keeps_the_good_and_names_the_bad(
     assert [row.get("reason") for row in data["verdicts"]] == [
         None, "unknown_account", "invalid_event", None, None, "event_conflict",
     ]  # fmt: skip
-    assert data["verdicts"][2]["details"] == {"quantity": "must not be negative"}
+    assert data["verdicts"][2]["details"] == {
+        "quantity": "must not be negative; put what may be negative into a property"
+    }
     assert await count(app) == 2
 
 

@@ -43,7 +43,9 @@ class SettingsIn(Body):
     billing_day: int | None = Field(None, ge=1, le=31, description="Day of month of calendar periods")
     bill_last_day: bool = Field(False, description="The day of cancellation is billed")
     prorate_limits: bool = Field(True, description="Minimums and included units are prorated like fees")
-    prices_include_tax: bool | None = Field(None, description="The tax is taken out of prices, not added; null: as the entity has it")
+    prices_include_tax: bool | None = Field(
+        None, description="The tax is taken out of prices, not added; null: as the entity has it"
+    )
 
     def settings(self) -> Settings:
         """As the domain knows them."""
@@ -202,10 +204,11 @@ class MeterIn(Body):
     code: Code
     name: Name | None = Field(None, description="The code unless given")
     aggregation: Kind = Field(
-        description="`weighted_sum`: each event changes a level, which is summed over time and divided by the period's length"
+        description="`weighted_sum`: each event changes a level, which is summed over time and divided by the period's length. A level that falls again, as of a recurring `sum`, needs `field`: an event's own quantity is never negative"
     )
     field: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = Field(
-        None, description="Property that is aggregated; the event's quantity unless given"
+        None,
+        description="Property that is aggregated, and may be negative; the event's quantity, which may not, unless given",
     )
     filters: dict[str, Values] = Field(
         default_factory=dict, max_length=20, description="Only events whose property has one of these values",

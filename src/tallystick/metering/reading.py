@@ -31,6 +31,7 @@ from tallystick.platform.http.fields import clean_text, decimal_value
 
 _FIELDS = IncomingEvent.__struct_fields__
 _MAX_BIG = 10**40
+_NEGATIVE = "must not be negative"
 
 
 class _Sent(IncomingEvent, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -217,8 +218,17 @@ def _text(most: int, least: int = 1) -> Callable[[Any], str]:
 def _number(value: Any) -> Decimal | int:
     number = decimal_value(value)
     if number < 0:
-        raise ValueError("must not be negative")
+        raise ValueError(_NEGATIVE)
     return number
+
+
+def _quantity(value: Any) -> Decimal | int:
+    try:
+        return _number(value)
+    except ValueError as wrong:
+        if str(wrong) != _NEGATIVE:
+            raise
+        raise ValueError(f"{_NEGATIVE}; put what may be negative into a property") from None
 
 
 def _time(value: Any) -> datetime:
@@ -255,7 +265,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "source": _text(MAX_TEXT, 0),
     "account_id": _text(MAX_TEXT),
     "external_id": _text(MAX_TEXT),
-    "quantity": _number,
+    "quantity": _quantity,
     "occurred_at": _time,
     "properties": _properties,
     "unit_price": _number,
