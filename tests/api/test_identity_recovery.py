@@ -133,7 +133,7 @@ async def test_changes_that_are_refused(
     mine = await grant(client)
     answer = await change(client, header(mine), current, new)
     assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
-    assert field in answer.json()["details"]
+    assert not answer.json()["details"][field].startswith(field)
     assert PASSWORD not in answer.text
     assert (await log_in(client)).status_code == 200
 
@@ -281,7 +281,8 @@ async def test_what_is_no_reset_token(app: FastAPI, client: httpx.AsyncClient, w
     await member(app)
     answer = await reset(client, wrong)
     assert answer.status_code == 422
-    assert "token" in answer.json()["details"]
+    told = answer.json()["details"]["token"]
+    assert not told.startswith("token")
 
 
 async def test_ten_resets_at_once_with_one_token(app: FastAPI, client: httpx.AsyncClient) -> None:

@@ -82,11 +82,13 @@ class InvalidToken(Unauthenticated):
 class WrongPassword(Invalid):
     code = "wrong_password"
     sentence = "current_password: is not your password"
+    problem = "is not your password"
 
 
 class ResetTokenInvalid(Invalid):
     code = "reset_token_invalid"
     sentence = "token: is unknown, used or expired; ask for another letter"
+    problem = "is unknown, used or expired; ask for another letter"
 
 
 class NoSession(Conflict):

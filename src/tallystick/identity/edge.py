@@ -133,7 +133,7 @@ def old_password_hash(request: Request) -> str:
     """The stored hash of the current password, where that was right. Raises `WrongPassword`."""
     stored: str | None = request.state.old_hash
     if stored is None:
-        raise WrongPassword(details={"current_password": WrongPassword.sentence})
+        raise WrongPassword(details={"current_password": WrongPassword.problem})
     return stored
 
 
@@ -152,7 +152,7 @@ async def check_reset(request: Request) -> None:
     async with database(request).read() as session:
         email = await queries.reset_email(session, tokens.secret_hash(token))
     if email is None:
-        request.state.refused_password = ResetTokenInvalid(details={"token": ResetTokenInvalid.sentence})
+        request.state.refused_password = ResetTokenInvalid(details={"token": ResetTokenInvalid.problem})
     else:
         await _hash(request, new, email)
 

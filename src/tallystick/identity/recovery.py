@@ -89,7 +89,7 @@ async def reset(session: Session, actor: Actor, *, token: str, new_hash: str) ->
     """Uses the token up and sets the password; all sessions of the user end. His id. Raises `ResetTokenInvalid`, also upon a repeat."""
     user_id = await repository.use_reset(session, tokens.secret_hash(token))
     if user_id is None:
-        raise ResetTokenInvalid(details={"token": ResetTokenInvalid.sentence})
+        raise ResetTokenInvalid(details={"token": ResetTokenInvalid.problem})
     await repository.set_password(session, user_id, new_hash)
     await repository.end_sessions(session, user_id, "password")
     await repository.close_resets(session, user_id)

@@ -69,7 +69,7 @@ async def change_password(
     """
     assert actor.user_id is not None, "only users have passwords"
     if not await repository.set_password(session, actor.user_id, new_hash, old_hash):
-        raise WrongPassword(details={"current_password": WrongPassword.sentence})
+        raise WrongPassword(details={"current_password": WrongPassword.problem})
     ended = await repository.end_sessions(session, actor.user_id, "password", but=current)
     await repository.close_resets(session, actor.user_id)
     await audit.record(
