@@ -1,9 +1,11 @@
 """Taxes over HTTP."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
+from support import Customer
 
 Headers = dict[str, str]
 
@@ -147,3 +149,32 @@ async def test_a_customer_who_owes_the_tax_himself_has_a_tax_id(
     }
     odd = await client.put(url, json={"treatment": "never"}, headers=admin_headers)
     assert (odd.status_code, set(odd.json()["details"])) == (422, {"treatment"})
+
+
+async def test_the_tax_id_stays_while_the_tax_is_shifted(
+    client: httpx.AsyncClient,
+    admin_headers: Headers,
+    customer: Callable[..., Awaitable[Customer]],
+) -> None:
+    ada = await customer(tax_id="DE136695976")
+    url = f"/v1/accounts/{ada.account_id}"
+    theirs = await client.put(url, json={"tax_id": "DE999999999"}, headers=ada.headers)
+    assert theirs.status_code == 200, "his own, where nothing hangs on it"
+    await client.put(f"{url}/tax-treatment", json={"treatment": "reverse_charge"}, headers=admin_headers)
+    for headers, wish, code in (
+        (ada.headers, None, "read_only"),
+        (ada.headers, "DE136695976", "read_only"),
+        (admin_headers, None, "tax_id_required"),
+    ):
+        refused = await client.put(url, json={"tax_id": wish}, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (422, code)
+        assert refused.json()["details"].keys() == {"tax_id"}
+    shown = (await client.get(url, headers=ada.headers)).json()["data"]
+    assert shown["tax_id"] == "DE999999999"
+    for headers, change in (
+        (ada.headers, {**shown, "name": "B"}),
+        (admin_headers, {"tax_id": "DE136695976"}),
+    ):
+        assert (await client.put(url, json=change, headers=headers)).status_code == 200
+    await client.put(f"{url}/tax-treatment", json={"treatment": "taxable"}, headers=admin_headers)
+    assert (await client.put(url, json={"tax_id": None}, headers=ada.headers)).status_code == 200

@@ -94,8 +94,12 @@ async def update_account(
     """Fields left out stay; `null` clears where that is possible. A new `timezone` applies from the next period on."""
     account = await service.locked(session, actor, account_id, expected_revisions(request))
     shown = await queries.view(session, account.no)
+    changes = put_changes(body, shown)
+    new_tax_id = changes.get("tax_id", shown.tax_id)
+    if new_tax_id != shown.tax_id and await request.app.state.tax_is_shifted(session, account.no):
+        service.check_tax_id_of_shifted(actor, new_tax_id)
     now = await queries.business_now(session, account, system_now())
-    changed = await service.update(session, actor, account, shown, put_changes(body, shown), now=now)
+    changed = await service.update(session, actor, account, shown, changes, now=now)
     return ok(request, changed, "Account changed", etag=changed.revision)
 
 

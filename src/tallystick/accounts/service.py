@@ -15,6 +15,7 @@ from tallystick.accounts.domain import (
     EmailTaken,
     ExternalIdTaken,
     NewAccount,
+    TaxIdRequired,
     UnknownClock,
     ZoneChange,
     default_timezone,
@@ -162,6 +163,17 @@ async def update(
     before = {name: getattr(shown, name) for name in changed}
     await audit.record(session, actor, "account.changed", "account", account.id, before, changed)
     return await queries.view(session, account.no)
+
+
+def check_tax_id_of_shifted(actor: Actor, tax_id: str | None) -> None:
+    """Whether the tax id of an account that owes its tax itself may become `tax_id`. Raises `TaxIdRequired`; `ReadOnly` for customers:
+    staff vouches for the id that shifts the tax."""
+    if actor.is_customer:
+        raise ReadOnly(details={"tax_id": "only staff may change this while the tax is shifted to you"})
+    if tax_id is None:
+        raise TaxIdRequired(
+            details={"tax_id": "is required while the account's tax treatment is reverse_charge"}
+        )
 
 
 async def _check_free(session: Session, account: Account, changed: dict[str, Any]) -> None:

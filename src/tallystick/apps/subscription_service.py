@@ -25,6 +25,7 @@ from tallystick.platform.settings import Settings, load_settings
 from tallystick.rating import api as rating
 from tallystick.subscriptions import api as subscriptions
 from tallystick.taxes import api as taxes
+from tallystick.taxes import queries as tax_rules
 from tallystick.wallets import api as wallets
 
 SERVICE = "subscription-service"
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         startup=(identity, rate_limits),
         batch_paths=BATCH_PATHS,
     )
+    app.state.tax_is_shifted = tax_rules.is_shifted  # accounts ask, and know nothing of taxes
     openapi.complete(app, TEXTS)
     return app
 

@@ -76,6 +76,14 @@ _TAX = """t.id, t.entity_id, t.code, t.name, t.rate, t.is_default, t.kind, t.cat
     (SELECT array_agg(rate ORDER BY valid_from) FROM tax_rates WHERE tax_id = t.id) AS rates"""
 
 
+async def is_shifted(session: ReadSession, account_no: int) -> bool:
+    """Whether the account owes its tax itself (primary key). Where the account is locked, this stays so until the transaction ends."""
+    found = await session.fetchval(
+        "SELECT treatment FROM account_tax_treatments WHERE account_no = $1", account_no
+    )
+    return bool(found == Treatment.REVERSE_CHARGE)
+
+
 async def by_ids(session: ReadSession, ids: Sequence[int]) -> dict[int, Tax]:
     """Taxes with all their rates (primary key)."""
     rows = await session.fetch(f"SELECT {_TAX} FROM taxes t WHERE t.id = ANY($1::integer[])", ids)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from tallystick.accounts import queries as accounts
-from tallystick.accounts.domain import Account
+from tallystick.accounts.domain import Account, TaxIdRequired
 from tallystick.audit import service as audit
 from tallystick.entities.domain import TEST_ID
 from tallystick.kernel.actor import Actor
@@ -18,7 +18,6 @@ from tallystick.taxes.domain import (
     Kind,
     Profile,
     TaxExists,
-    TaxIdRequired,
     Treatment,
     UnknownTax,
     check_kind,

@@ -15,6 +15,13 @@ from tallystick.kernel.period import Alignment, Cycle, Schedule, next_boundary, 
 from tallystick.kernel.zones import local_date, local_midnight, zone
 
 
+class TaxIdRequired(Invalid):
+    code = "tax_id_required"
+    sentence = (
+        "The tax is shifted only to a customer whose tax id is known; give the account its tax_id first"
+    )
+
+
 class EmailTaken(Conflict):
     code, sentence = "email_taken", "Another open account has this e-mail"
 

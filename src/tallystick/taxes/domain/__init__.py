@@ -9,7 +9,6 @@ from tallystick.taxes.domain.rules import (
     RateNotLater,
     Tax,
     TaxExists,
-    TaxIdRequired,
     TaxRate,
     Treatment,
     UnknownTax,
@@ -19,7 +18,7 @@ from tallystick.taxes.domain.rules import (
 )
 
 __all__ = [
-    "NO_TAXES", "PER_LINE", "PER_RATE", "Kind", "KindHasNoRate", "Profile", "RateNotLater", "Tax", "TaxExists", "TaxIdRequired",
+    "NO_TAXES", "PER_LINE", "PER_RATE", "Kind", "KindHasNoRate", "Profile", "RateNotLater", "Tax", "TaxExists",
     "TaxRate", "TaxResult", "Taxable", "Taxed", "Treatment", "UnknownTax", "check_kind", "check_later", "in_order", "shared",
     "tax_lines",
 ]  # fmt: skip

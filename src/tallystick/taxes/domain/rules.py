@@ -38,13 +38,6 @@ class KindHasNoRate(Invalid):
     sentence = "A tax that is zero, exempt or shifted to the customer has the rate 0"
 
 
-class TaxIdRequired(Invalid):
-    code = "tax_id_required"
-    sentence = (
-        "The tax is shifted only to a customer whose tax id is known; give the account its tax_id first"
-    )
-
-
 class Kind(StrEnum):
     """What a rate means: charged, charged at zero, exempt, or owed by the customer (EN 16931: S, Z, E, AE)."""
 
