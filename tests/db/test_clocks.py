@@ -154,6 +154,31 @@ async def test_an_account_that_cannot_be_billed_is_named_and_stops_nobody(databa
     assert [no for no, *_ in await documents(database)] == [good.no] * 3
 
 
+async def test_numbers_follow_time_also_where_one_of_the_page_cannot_be_stored(database: Database) -> None:
+    clock = await make_clock(database)
+    weekly = await offer(database, "weekly", "7.00", billing_cycle="weekly")
+    who = [await join(database, clock, weekly, START + timedelta(days=n)) for n in range(5)]
+    await send(database, clock, "2026-01-20")
+    await clocks.walk(database, clock.id, new_uuid)
+    before = len(await documents(database))
+    async with database.write() as session:  # as if its first bills had not been made
+        await session.execute(
+            "UPDATE subscriptions SET billed_to = started_at, usage_billed_to = started_at WHERE account_no = $1",
+            who[2].no,
+        )
+    await send(database, clock, "2026-02-24")
+    assert (await clocks.walk(database, clock.id, new_uuid)).status == "ready"
+    async with database.read() as session:
+        _, progress = await clocks.show(session, clock.id)
+    assert [(each.account_id, each.code) for each in progress.parked_accounts] == [
+        (who[2].id, "already_billed")
+    ]
+    made = await documents(database)
+    assert len(made) == before + 4 * 5
+    by_number = [finalized for _, finalized, _, number in sorted(made, key=lambda each: each[3])]
+    assert by_number == sorted(by_number)
+
+
 async def test_an_account_that_somebody_holds_is_waited_for(database: Database) -> None:
     clock, plan = await make_clock(database), await offer(database, "monthly", "10.00")
     who = await join(database, clock, plan, START)
