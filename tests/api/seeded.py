@@ -69,10 +69,20 @@ async def seed(client: httpx.AsyncClient, headers: dict[str, str]) -> Seeded:
     ids["wallet_id"] = purse["id"]
     await make(f"/v1/wallets/{purse['id']}/top-ups", {"kind": "granted", "amount": "5"})
     ids["hold_id"] = (await make(f"/v1/wallets/{purse['id']}/holds", {"amount": "1"}))["id"]
-    coupon = {"code": "SEEDED", "name": "Seeded", "kind": "percent", "value": 10, "livemode": False, "per_account": 9}
+    coupon = {
+        "code": "SEEDED",
+        "name": "Seeded",
+        "kind": "percent",
+        "value": 10,
+        "livemode": False,
+        "per_account": 9,
+    }
     ids["coupon_id"] = (await make("/v1/coupons", coupon))["id"]
     given = await make("/v1/coupons/apply", {"code": "SEEDED", "account_id": account["id"]})
     ids["applied_id"] = given["id"]
+    window = {"period_start": "2024-01-03T00:00:00Z", "period_end": "2024-01-04T00:00:00Z", "mode": "add"}
+    backfill = await make("/v1/backfills", {"account_ids": [account["id"]], "meters": ["gb"], **window})
+    ids["backfill_id"], ids["entity_id"] = backfill["id"], 2
     record = await make("/v1/billing", {"account_id": account["id"], "amount": "12.34"})
     ids["record_id"] = record["id"]
     paid = await make("/v1/billing", {"account_id": account["id"], "amount": "5.00", "status": "paid"})

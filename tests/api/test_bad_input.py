@@ -120,6 +120,26 @@ GOOD: dict[str, dict[str, Any]] = {
     "POST /v1/invoices/{invoice_id}/credit-notes": {"reason": "r", "lines": [{"line": 1, "amount": 1}]},
     "POST /v1/invoices/{invoice_id}/credit-notes/preview": {"reason": "r", "amount": 1},
     "POST /v1/test-clocks/{clock_id}/advance": {"to": "2024-02-03T00:00:00Z"},
+    "POST /v1/auth/logout": {},
+    "POST /v1/auth/refresh": {"refresh_token": "tsr_nobody"},
+    "POST /v1/auth/password/forgot": {"email": "nobody@example.com"},
+    "POST /v1/auth/password/reset": {"token": "pr_nobody", "new_password": "yet another sentence"},
+    "PUT /v1/auth/password": {"current_password": "SecurePassword123!", "new_password": "a longer sentence is better"},
+    "POST /v1/taxes/{tax_id}/rates": {"valid_from": "2099-01-01", "rate": 2},
+    "PUT /v1/accounts/{account_id}/tax-treatment": {"treatment": "taxable"},
+    "PUT /v1/entities/{entity_id}": {"net_terms_days": 14},
+    "POST /v1/coupons": {"code": "c", "name": "C", "kind": "percent", "value": 1},
+    "PUT /v1/coupons/{coupon_id}": {"name": "D"},
+    "POST /v1/coupons/apply": {"code": "SEEDED", "account_id": "{account_id}"},
+    "POST /v1/events/{event_id}/amend": {"quantity": 2},
+    "POST /v1/backfills": {
+        "meters": ["gb"], "period_start": "2024-01-05T00:00:00Z", "period_end": "2024-01-06T00:00:00Z",
+        "mode": "add",
+    },
+    "POST /v1/backfills/{backfill_id}/diff": {},
+    "POST /v1/backfills/{backfill_id}/commit": {},
+    "POST /v1/backfills/{backfill_id}/cancel": {},
+    "POST /v1/backfills/{backfill_id}/revert": {},
     "POST /v1/periods/preview": {"anchor": "2024-01-01T00:00:00Z", "cycle": "monthly"},
 }  # fmt: skip
 """A body per route that is right but for what a test puts wrong."""
@@ -285,11 +305,20 @@ def attempts(operation: Operation) -> Iterator[tuple[str, str, bytes]]:
 HARMLESS = {
     # Where any text is an answer in itself: a wrong password is wrong however long it is, and is told so.
     "POST /v1/auth/login": 401,
+    "POST /v1/auth/refresh": 401,
+    "POST /v1/auth/password/reset": 422,
+    "PUT /v1/auth/password": 422,
+    "POST /v1/auth/logout": 409,
 }
 
 
-FREE = {("POST /v1/auth/register", "password", "a control character")}
-"""A password is what its owner types."""
+FREE = {
+    ("POST /v1/auth/register", "password", "a control character"),
+    ("POST /v1/auth/logout", "refresh_token", "a control character"),
+    ("PUT /v1/auth/password", "new_password", "a control character"),
+    ("POST /v1/auth/password/reset", "new_password", "a control character"),
+}
+"""A password is what its owner types; a token that nobody has is no secret either, and signs nobody out."""
 
 
 def check_refusal(answer: httpx.Response, where: str, field: str | None = None) -> None:
@@ -309,7 +338,7 @@ def check_refusal(answer: httpx.Response, where: str, field: str | None = None) 
 
 def test_every_write_route_has_a_good_body() -> None:
     assert {str(each) for each in OBJECTS} == set(GOOD)
-    assert len(WRITES) == len(OBJECTS) + 1, "and the batch"
+    assert len(WRITES) == len(OBJECTS) + 2, "and the batches"
 
 
 async def test_the_good_bodies_are_good(
@@ -323,7 +352,12 @@ async def test_the_good_bodies_are_good(
             operation.method, at(operation, seeded), json=good(operation, seeded), headers=admin_headers
         )
         conflict = answer.status_code == 409 and operation.path.startswith(
-            ("/v1/events/{event_id}", "/v1/invoices", "/v1/wallets/{wallet_id}/holds/{hold_id}")
+            (
+                "/v1/events/{event_id}",
+                "/v1/invoices",
+                "/v1/wallets/{wallet_id}/holds/{hold_id}",
+                "/v1/backfills/{backfill_id}",
+            )
         )
         assert answer.status_code < 300 or conflict, f"{operation}: {answer.text}"
 
@@ -343,7 +377,9 @@ async def test_bad_bodies(
                 headers={**admin_headers, "Content-Type": "application/json"},
             )  # fmt: skip
             where = f"{operation} with {what}"
-            if operation.path.endswith("/batch") and (what == "a list" or "unknown" in what):
+            if operation.path.endswith(("/batch", "{backfill_id}/events")) and (
+                what == "a list" or "unknown" in what
+            ):
                 continue  # see test_in_a_batch_only_the_bad_rows_are_refused
             check_refusal(answer, where)
             assert answer.status_code == status or (answer.status_code, status) == (422, 400), (

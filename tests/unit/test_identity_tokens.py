@@ -69,7 +69,9 @@ def test_leeway_is_thirty_seconds(key: SigningKey) -> None:
 @pytest.mark.parametrize("missing", ["iss", "aud", "sub", "iat", "nbf", "exp", "jti", "ver"])
 def test_every_claim_is_required(key: SigningKey, missing: str) -> None:
     with pytest.raises(InvalidToken):
-        tokens.read(jwt.encode(claims(**{missing: None}), key.private, algorithm="EdDSA"), {key.key_id: key.public})
+        tokens.read(
+            jwt.encode(claims(**{missing: None}), key.private, algorithm="EdDSA"), {key.key_id: key.public}
+        )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from tallystick.kernel.period import Alignment, Cycle
 from tallystick.kernel.proration import Basis
 from tallystick.subscriptions.domain import Subscription, due_at, period_now, schedule_of, status_at
 
-ENTITY = Entity(1, "e", "E", "USD", "UTC", None, False, "half_away", "rate", 0, 3600, 30, "period_end", False, 1)
+ENTITY = Entity(
+    1, "e", "E", "USD", "UTC", None, False, "half_away", "rate", 0, 3600, 30, "period_end", False, 1
+)
 CHARGE = Charge(1, 1, 0, "c", "C", 1, "standard", 1, {"unit_amount": "1"}, {}, "usage")
 
 
