@@ -78,11 +78,8 @@ def _chosen(inputs: Mapping[str, Any]) -> str:
         for filters in (inputs.get("filters") or {}, inputs.get("charge_filters") or {})
         for name, values in sorted(filters.items())
     ]
-    group = {
-        name: value
-        for name, value in (inputs.get("group") or {}).items()
-        if name in inputs.get("group_by", ())
-    }
+    known = inputs.get("group") or {}
+    group = {name: known[name] for name in inputs.get("group_by", ()) if name in known}
     words += [f"{name} {_short(value)}" for name, value in group.items() if value is not None]
     lacking = [name for name, value in group.items() if value is None]
     told = f" with {', '.join(words)}" if words else ""
