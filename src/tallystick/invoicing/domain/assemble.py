@@ -301,7 +301,8 @@ def _document(lines: list[Line], inputs: Inputs, changes: Sequence[Line] = ()) -
 
 def fee_exact(price: Decimal, quantity: Decimal, used: int, whole: int) -> Fraction:
     """A fee before rounding: multiply first, divide last."""
-    return Fraction(price) * Fraction(quantity) * used / whole
+    (amount, of), (units, per) = price.as_integer_ratio(), quantity.as_integer_ratio()
+    return Fraction(amount * units * used, of * per * whole)
 
 
 def _fee(item: Fee, inputs: Inputs) -> Line:
