@@ -166,7 +166,7 @@ async def test_groups_and_filters_make_lines_of_their_own(database: Database) ->
     assert [line.evidence.count for line in lines if line.evidence] == [1, 2, 1, 3]
     assert [text[0] for text in await told(database)][1:] == [
         "2 events of api with env live, region eu, tier gold, added up: 13 unit",
-        "1 event of api with env live, region eu, without tier, added up: 3 unit",
+        "1 event of api with env live, region eu without tier, added up: 3 unit",
         "3 events of api with env live, tier gold, added up: 17 unit",
     ]
     async with database.snapshot() as session:
