@@ -65,6 +65,7 @@ class PlainMeter:
     id: int
     aggregation: str = "sum"
     field: str | None = None
+    recurring: bool = False
 
 
 async def make_world(url: str) -> World:
